@@ -1,0 +1,91 @@
+// A growing buffer that codecs write into. What was encoded lies in `bytes[0, length)`; nothing is ever kept of the
+// values that went in. Growth is bounded by `restrict`, so a runaway value fails before it takes the memory.
+
+import { FormatError } from '../errors/index.js';
+import { writeU32, writeU64 } from './u64.js';
+
+// 2^53-1 takes eight groups of seven bits.
+const VARINT_BYTES = 8;
+
+/** Where a codec writes to. Every method appends at the end. */
+export class ByteWriter {
+  /** Backing store; only the first `length` bytes mean anything. Replaced when it grows. */
+  bytes: Uint8Array;
+  length = 0;
+  #limit: number = Number.MAX_SAFE_INTEGER;
+  #allowed: number = Number.MAX_SAFE_INTEGER;
+
+  constructor(capacity = 1024) {
+    // Slow: from the shared pool, a small buffer would keep 8 KiB of strangers alive and expose them.
+    this.bytes = Buffer.allocUnsafeSlow(capacity);
+  }
+
+  /**
+   * From here on at most `count` bytes may be written, give or take the few that a number reserves before its size is
+   * known. More is a {@link FormatError}, thrown before the memory is taken.
+   */
+  restrict(count: number): void {
+    this.#limit = this.length + count + VARINT_BYTES;
+    this.#allowed = count;
+  }
+
+  /** Makes room for `count` more bytes. */
+  reserve(count: number): void {
+    const needed = this.length + count;
+    if (needed > this.#limit)
+      throw new FormatError(`The encoded value is larger than the ${this.#allowed} bytes allowed; split it`);
+    if (needed <= this.bytes.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+  }
+
+  u8(value: number): void {
+    this.reserve(1);
+    this.bytes[this.length++] = value;
+  }
+
+  u32(value: number): void {
+    this.reserve(4);
+    writeU32(this.bytes, this.length, value);
+    this.length += 4;
+  }
+
+  u64(value: number): void {
+    this.reserve(8);
+    writeU64(this.bytes, this.length, value);
+    this.length += 8;
+  }
+
+  /** LEB128: seven bits a byte, low group first. Takes integers from 0 to 2^53-1. */
+  varint(value: number): void {
+    if (!Number.isSafeInteger(value) || value < 0)
+      throw new FormatError(`A varint must be an integer from 0 to 2^53-1, got ${String(value)}`);
+    this.reserve(VARINT_BYTES);
+    let rest = value;
+    // Bit operations see 32 bits only; what lies above is divided down first.
+    while (rest > 0x7fff_ffff) {
+      this.bytes[this.length++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    while (rest > 0x7f) {
+      this.bytes[this.length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.bytes[this.length++] = rest;
+  }
+
+  /** Copies `source`. */
+  write(source: Uint8Array): void {
+    this.reserve(source.length);
+    this.bytes.set(source, this.length);
+    this.length += source.length;
+  }
+
+  /** Varint byte length, then UTF-8. */
+  string(value: string): void {
+    const encoded = Buffer.from(value, 'utf8');
+    this.varint(encoded.length);
+    this.write(encoded);
+  }
+}

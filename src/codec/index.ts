@@ -1,0 +1,4 @@
+// Codecs: value ⇄ bytes.
+
+export { bytesCodec, decodeWhole, type Codec } from './codec.js';
+export { messagePackCodec } from './message-pack-codec.js';

@@ -1,0 +1,57 @@
+// The default codec: MessagePack through @msgpack/msgpack, for plain data. The library drops or alters some values
+// without a word (a Map becomes {}, undefined becomes null, -0 becomes 0), so every value is checked first.
+
+import { Decoder, Encoder } from '@msgpack/msgpack';
+import type { ByteReader } from '../bytes/byte-reader.js';
+import type { ByteWriter } from '../bytes/byte-writer.js';
+import { CairnError, DecodeError, EncodeError } from '../errors/index.js';
+import type { Codec } from './codec.js';
+import { checkPlainData, MAX_DEPTH } from './plain-data.js';
+
+const INITIAL_BYTES = 2048;
+
+/**
+ * MessagePack for plain data: `null`, booleans, finite and other numbers, strings, arrays, plain objects, `Date` and
+ * `Uint8Array` (a `Buffer` comes back as `Uint8Array`). Anything else is an `EncodeError` that names the field.
+ *
+ * @example
+ * const codec = messagePackCodec<{ type: 'Opened'; owner: string }>();
+ * const wal = await WalWriter.open(directory, { codec });
+ */
+export function messagePackCodec<T>(): Codec<T> {
+  // Instances are reused: a new Encoder per value costs four times as much. Its result is a view that the next value
+  // overwrites, so it is copied into the writer at once.
+  const encoder = new Encoder({ initialBufferSize: INITIAL_BYTES, maxDepth: MAX_DEPTH });
+  const decoder = new Decoder();
+  return {
+    encode(value: T, writer: ByteWriter): void {
+      checkPlainData(value);
+      let encoded: Uint8Array;
+      try {
+        encoded = encoder.encodeSharedRef(value);
+      } catch (cause) {
+        throw new EncodeError(`MessagePack cannot hold this value: ${String(cause)}`, { cause });
+      }
+      writer.write(encoded);
+    },
+    decode(reader: ByteReader): T {
+      try {
+        // The decoder returns binary fields as views of its input, which is reused: give those a copy of their own.
+        return decoder.decode(hasBinary(reader) ? reader.rest().slice() : reader.rest()) as T;
+      } catch (cause) {
+        if (cause instanceof CairnError) throw cause;
+        throw new DecodeError(`Not a MessagePack value: ${String(cause)}`, { cause });
+      }
+    },
+  };
+}
+
+/** Whether a `bin` type byte (0xc4-0xc6) occurs. It may also be part of a string or number: that costs only a copy. */
+function hasBinary(reader: ByteReader): boolean {
+  const { bytes, end } = reader;
+  for (let at = reader.position; at < end; at++) {
+    const byte = bytes[at]!;
+    if (byte >= 0xc4 && byte <= 0xc6) return true;
+  }
+  return false;
+}

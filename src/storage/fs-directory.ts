@@ -1,0 +1,276 @@
+// A Directory on the file system. Owns plain descriptors, each opened once, used for every operation on its file and
+// closed once: syncing through another descriptor can miss the write error, and a collected FileHandle object closes
+// its descriptor under whoever still uses the number.
+
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { AlreadyExistsError, CairnError, ClosedError, NotFoundError, PathError, StorageError } from '../errors/index.js';
+import type { Directory, FileHandle, FileInfo, Lock, OpenMode } from './directory.js';
+import { defaultLockProvider, type LockProvider } from './lock-provider.js';
+import { normalizePath, parentOf } from './path.js';
+
+const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
+// 0 where the platform has no such flag (Windows).
+const O_NOFOLLOW = (fs.constants as { O_NOFOLLOW?: number }).O_NOFOLLOW ?? 0;
+// O_NONBLOCK so that a fifo planted under a file's name cannot hang the open.
+const O_NONBLOCK = (fs.constants as { O_NONBLOCK?: number }).O_NONBLOCK ?? 0;
+
+/** Options of {@link FsDirectory.open}. */
+export interface FsDirectoryOptions {
+  /** How writers exclude each other. Default: what suits the platform, see `defaultLockProvider`. */
+  readonly lockProvider?: LockProvider;
+}
+
+/**
+ * A {@link Directory} below one folder of the file system.
+ *
+ * @example
+ * const directory = await FsDirectory.open('./data');
+ * const wal = await WalWriter.open(directory, { codec: walEntryCodec });
+ */
+export class FsDirectory implements Directory {
+  /** Absolute path of the root, with symlinks resolved. */
+  readonly root: string;
+  readonly #locks: LockProvider;
+
+  private constructor(root: string, locks: LockProvider) {
+    this.root = root;
+    this.#locks = locks;
+  }
+
+  /** Opens the folder, making it (and its parents) durably if it is missing. */
+  static async open(root: string, options: FsDirectoryOptions = {}): Promise<FsDirectory> {
+    if (typeof root !== 'string' || root === '' || root.includes('\0'))
+      throw new PathError('The root of an FsDirectory must be a path of a folder');
+    const absolute = path.resolve(root);
+    await attempt(absolute, async () => {
+      const made = await fs.promises.mkdir(absolute, { recursive: true });
+      if (made === undefined) return;
+      // Each new folder's name lives in its parent: sync them all, from the root's parent up to the first one made.
+      for (let folder = absolute; ; folder = path.dirname(folder)) {
+        await syncFolder(path.dirname(folder));
+        if (folder === made || folder === path.dirname(folder)) break;
+      }
+    });
+    const real = await attempt(absolute, () => fs.promises.realpath(absolute));
+    return new FsDirectory(real, options.lockProvider ?? defaultLockProvider());
+  }
+
+  async open(name: string, mode: OpenMode): Promise<FileHandle> {
+    const { normal, absolute } = await this.#resolve(name);
+    const flags = mode === 'read' ? O_RDONLY : mode === 'update' ? O_RDWR : O_RDWR | O_CREAT | O_EXCL;
+    return attempt(normal, async () => {
+      const descriptor = await openDescriptor(absolute, flags | O_NOFOLLOW | O_NONBLOCK);
+      const file = new FsFile(normal, descriptor);
+      try {
+        if (!(await file.isRegular())) throw new PathError('Not a regular file', { path: normal });
+        return file;
+      } catch (error) {
+        await file.close();
+        throw error;
+      }
+    });
+  }
+
+  async stat(name: string): Promise<FileInfo | undefined> {
+    const { normal, absolute } = await this.#resolve(name);
+    return attempt(normal, async () => {
+      try {
+        const stats = await fs.promises.lstat(absolute);
+        const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : 'other';
+        return { kind, size: kind === 'file' ? stats.size : 0, createdAt: Math.max(0, stats.birthtimeMs) };
+      } catch (error) {
+        if (errnoOf(error) === 'ENOENT') return undefined;
+        throw error;
+      }
+    });
+  }
+
+  async list(name: string): Promise<string[]> {
+    const { normal, absolute } = await this.#resolve(name);
+    return attempt(normal, async () => {
+      try {
+        return (await fs.promises.readdir(absolute)).sort();
+      } catch (error) {
+        if (errnoOf(error) === 'ENOENT') return [];
+        throw error;
+      }
+    });
+  }
+
+  async makeDirectory(name: string): Promise<void> {
+    const { normal, absolute } = await this.#resolve(name);
+    await attempt(normal, () => fs.promises.mkdir(absolute));
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    const source = await this.#resolve(from);
+    const target = await this.#resolve(to);
+    await attempt(source.normal, () => fs.promises.rename(source.absolute, target.absolute));
+  }
+
+  async remove(name: string): Promise<void> {
+    const { normal, absolute } = await this.#resolve(name);
+    await attempt(normal, () => fs.promises.unlink(absolute));
+  }
+
+  async syncDirectory(name: string): Promise<void> {
+    const { normal, absolute } = await this.#resolve(name);
+    await attempt(normal, () => syncFolder(absolute));
+  }
+
+  async lock(name: string): Promise<Lock> {
+    const { normal, absolute } = await this.#resolve(name);
+    return attempt(normal, () => this.#locks.lock(absolute));
+  }
+
+  /** Checks the path's form, then that no symlink on the way to its last name leads out of the root. */
+  async #resolve(name: string): Promise<{ normal: string; absolute: string }> {
+    const normal = normalizePath(name);
+    const absolute = path.join(this.root, normal);
+    const parent = path.join(this.root, parentOf(normal));
+    if (parent !== this.root || normal.includes('/')) await this.#stayInside(parent, normal);
+    // The last name: operations on files refuse symlinks outright (O_NOFOLLOW, lstat); a folder may be one.
+    await this.#stayInside(absolute, normal);
+    return { normal, absolute };
+  }
+
+  async #stayInside(absolute: string, normal: string): Promise<void> {
+    let real: string;
+    try {
+      real = await fs.promises.realpath(absolute);
+    } catch (error) {
+      // Missing: the operation itself will say so. A dangling symlink is missing too, and O_NOFOLLOW refuses it.
+      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return;
+      throw translate(error, normal);
+    }
+    if (real !== this.root && !real.startsWith(this.root.endsWith(path.sep) ? this.root : this.root + path.sep))
+      throw new PathError('A symlink leads out of the directory; move the data in, or open the directory there', {
+        path: normal,
+      });
+  }
+}
+
+class FsFile implements FileHandle {
+  readonly path: string;
+  #descriptor: number | undefined;
+
+  constructor(name: string, descriptor: number) {
+    this.path = name;
+    this.#descriptor = descriptor;
+  }
+
+  isRegular(): Promise<boolean> {
+    return this.#run((descriptor, done) => fs.fstat(descriptor, (error, stats) => done(error, stats?.isFile())));
+  }
+
+  read(target: Uint8Array, offset: number): Promise<number> {
+    return this.#run((descriptor, done) => fs.read(descriptor, target, 0, target.length, offset, done), offset);
+  }
+
+  write(source: Uint8Array, offset: number): Promise<number> {
+    return this.#run((descriptor, done) => fs.write(descriptor, source, 0, source.length, offset, done), offset);
+  }
+
+  datasync(): Promise<void> {
+    return this.#run((descriptor, done) => fs.fdatasync(descriptor, done));
+  }
+
+  truncate(size: number): Promise<void> {
+    return this.#run((descriptor, done) => fs.ftruncate(descriptor, size, done), size);
+  }
+
+  size(): Promise<number> {
+    return this.#run((descriptor, done) => fs.fstat(descriptor, (error, stats) => done(error, stats?.size)));
+  }
+
+  async close(): Promise<void> {
+    const descriptor = this.#descriptor;
+    if (descriptor === undefined) return;
+    // Forgotten first: whatever close says, the number may already belong to another file.
+    this.#descriptor = undefined;
+    await new Promise<void>((resolve, reject) => {
+      fs.close(descriptor, (error) => (error ? reject(translate(error, this.path)) : resolve()));
+    });
+  }
+
+  #run<T>(
+    operation: (descriptor: number, done: (error: NodeJS.ErrnoException | null, value?: T) => void) => void,
+    offset?: number,
+  ): Promise<T> {
+    const descriptor = this.#descriptor;
+    if (descriptor === undefined) return Promise.reject(new ClosedError('The file is closed', { path: this.path }));
+    return new Promise((resolve, reject) => {
+      operation(descriptor, (error, value) => {
+        if (error) reject(translate(error, this.path, offset));
+        else resolve(value as T);
+      });
+    });
+  }
+}
+
+function openDescriptor(absolute: string, flags: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.open(absolute, flags, 0o666, (error, descriptor) => (error ? reject(error) : resolve(descriptor)));
+  });
+}
+
+/** On Windows a folder cannot be synced; NTFS journals names itself, and the promise there is the weaker for it. */
+async function syncFolder(absolute: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const descriptor = await openDescriptor(absolute, O_RDONLY);
+  try {
+    await new Promise<void>((resolve, reject) => fs.fsync(descriptor, (error) => (error ? reject(error) : resolve())));
+  } finally {
+    await new Promise<void>((resolve, reject) => fs.close(descriptor, (error) => (error ? reject(error) : resolve())));
+  }
+}
+
+async function attempt<T>(name: string, operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation();
+  } catch (error) {
+    throw translate(error, name);
+  }
+}
+
+function errnoOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException | undefined)?.code;
+}
+
+function translate(error: unknown, name: string, offset?: number): unknown {
+  if (error instanceof CairnError) return error;
+  const errno = errnoOf(error);
+  const facts = { path: name, offset, cause: error };
+  switch (errno) {
+    case 'ENOENT':
+      return new NotFoundError('No such file or folder', facts);
+    case 'EEXIST':
+      return new AlreadyExistsError('The file exists already', facts);
+    case 'ELOOP':
+      return new PathError('The path is a symlink; put the file itself there', facts);
+    default:
+      return new StorageError(`${ADVICE[errno ?? ''] ?? 'The system refused the operation'}: ${message(error)}`, {
+        ...facts,
+        errno,
+      });
+  }
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+const ADVICE: Record<string, string> = {
+  ENOSPC: 'The disk is full, free some space',
+  EDQUOT: 'The disk quota is used up, free some space',
+  EFBIG: 'A file size limit was hit, raise it',
+  EROFS: 'The file system is read-only, remount it for writing',
+  EACCES: 'Permission denied, check who owns the folder',
+  EPERM: 'Permission denied, check who owns the folder',
+  EMFILE: 'Too many open files, raise the limit (ulimit -n)',
+  ENFILE: 'Too many open files in the system',
+  EIO: 'The disk reported an error, check its health',
+  ENOTDIR: 'A file is where a folder should be',
+  EISDIR: 'A folder is where a file should be',
+};

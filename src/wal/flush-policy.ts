@@ -1,0 +1,30 @@
+// When staged entries are handed to the operating system without being asked. It is never a sync: that is asked for
+// with `appendDurable` and `flushAndSync`.
+
+import { InvalidArgumentError } from '../errors/index.js';
+
+export type FlushPolicy =
+  | { readonly kind: 'perAppend' }
+  | { readonly kind: 'every'; readonly appends: number }
+  | { readonly kind: 'interval'; readonly milliseconds: number }
+  | { readonly kind: 'manual' };
+
+/** After every append; appends of one tick share one write. */
+export const perAppend: FlushPolicy = { kind: 'perAppend' };
+
+/** Only on `flush`, `flushAndSync`, `appendDurable`, `close`, or when the buffer is full. */
+export const manual: FlushPolicy = { kind: 'manual' };
+
+/** After every `appends` appends. */
+export function every(appends: number): FlushPolicy {
+  if (!Number.isSafeInteger(appends) || appends < 1)
+    throw new InvalidArgumentError(`every() takes a whole number of appends from 1, got ${String(appends)}`);
+  return { kind: 'every', appends };
+}
+
+/** At most `milliseconds` after an append. */
+export function interval(milliseconds: number): FlushPolicy {
+  if (!Number.isFinite(milliseconds) || milliseconds <= 0)
+    throw new InvalidArgumentError(`interval() takes milliseconds above 0, got ${String(milliseconds)}`);
+  return { kind: 'interval', milliseconds };
+}

@@ -1,0 +1,176 @@
+// Reads a log from segment to segment as blocks of whole batches: the one way in which replay, recovery, maintenance
+// and the writer's own start look at existing entries. Takes no lock and changes nothing.
+
+import { CorruptionError, NotFoundError, TornTailError, TruncatedError } from '../errors/index.js';
+import type { Directory } from '../storage/index.js';
+import type { FrameBlock } from './frame-scanner.js';
+import type { LogLayout } from './layout.js';
+import { readSegmentChain, type Segment, type SegmentChain } from './segment-chain.js';
+import { checkSealedSegment, judgeEnd, scannerOf, type LogEnd, type TornTail } from './tail.js';
+
+/**
+ * What replay does with an interrupted write at the end of the log. `bestEffort` ends before it; `strict` throws
+ * `TornTailError`. Damage to entries that were on stable storage is `CorruptionError` in both.
+ */
+export type ReplayMode = 'strict' | 'bestEffort';
+
+export interface ScanRange {
+  readonly mode: ReplayMode;
+  /** First entry that is wanted. Default: the first there is. */
+  readonly from?: number | undefined;
+  /** Last entry that is wanted: nothing later is decoded or checksummed. Default: the last there is. */
+  readonly upTo?: number | undefined;
+  /** Entries up to here are known to be on stable storage. Default 0. */
+  readonly durableId?: number | undefined;
+}
+
+// A writer that truncates while we list can take a listed segment away: then the list is read again.
+const LISTING_ATTEMPTS = 10;
+
+export class LogScan {
+  /** Last entry handed out or passed over; before the first, the id before the log's first entry. */
+  lastEntryId = 0;
+  /** Bytes of frames that were read. */
+  bytesRead = 0;
+  /** Set once the scan has met the end of the log. */
+  end: LogEnd | undefined;
+  tornTail: TornTail | undefined;
+
+  readonly #directory: Directory;
+  readonly #layout: LogLayout;
+  readonly #range: ScanRange;
+
+  constructor(directory: Directory, layout: LogLayout, range: ScanRange) {
+    this.#directory = directory;
+    this.#layout = layout;
+    this.#range = range;
+  }
+
+  /** The blocks in order. Each is valid until the next one is asked for. */
+  async *blocks(): AsyncGenerator<FrameBlock, void, undefined> {
+    for (let attempt = 1; ; attempt++) {
+      const { segments, torn } = await readSegmentChain(this.#directory, this.#layout);
+      const begin = this.#firstWanted(segments);
+      try {
+        for (let index = begin; index < segments.length; index++) {
+          if (this.#atCeiling()) return;
+          const next = segments[index + 1];
+          yield* this.#segment(segments[index]!, next?.header.startEntryId, next === undefined && torn === undefined);
+        }
+        if (this.#atCeiling()) return;
+      } catch (error) {
+        const vanished = error instanceof NotFoundError;
+        if (vanished && this.lastEntryId === 0 && attempt < LISTING_ATTEMPTS) continue;
+        if (vanished)
+          throw new TruncatedError('The segment was truncated while the log was read. Begin again from a checkpoint', {
+            path: error.path,
+            entryId: this.lastEntryId + 1,
+            cause: error,
+          });
+        throw error;
+      }
+      if (torn !== undefined) this.#tornSegment(torn, segments.length === 0);
+      else if (segments.length === 0) this.#nothingThere();
+      return;
+    }
+  }
+
+  /** Index of the segment to begin with; sets `lastEntryId` to what precedes it. */
+  #firstWanted(segments: readonly Segment[]): number {
+    const { from, upTo } = this.#range;
+    const first = segments[0];
+    if (first === undefined) return 0;
+    const firstId = first.header.startEntryId;
+    const wanted = from ?? (upTo === undefined ? firstId : upTo + 1);
+    if (wanted < firstId)
+      throw new TruncatedError(
+        `The log begins with entry ${firstId}; what came before was truncated. Begin from a checkpoint`,
+        { path: first.path, entryId: wanted },
+      );
+    let begin = 0;
+    while (from !== undefined && begin + 1 < segments.length && segments[begin + 1]!.header.startEntryId <= from) begin++;
+    this.lastEntryId = segments[begin]!.header.startEntryId - 1;
+    return begin;
+  }
+
+  async *#segment(
+    segment: Segment,
+    nextStartId: number | undefined,
+    isLast: boolean,
+  ): AsyncGenerator<FrameBlock, void, undefined> {
+    const { from, upTo, durableId } = this.#range;
+    const { startEntryId } = segment.header;
+    if (startEntryId !== this.lastEntryId + 1)
+      throw new CorruptionError(
+        `The segment begins with entry ${startEntryId}, the one before ended with ${this.lastEntryId}`,
+        { path: segment.path, offset: 8, entryId: this.lastEntryId + 1 },
+      );
+    const file = await this.#directory.open(segment.path, 'read');
+    try {
+      const fileSize = await file.size();
+      const scanner = scannerOf(file, fileSize, segment, {
+        ...(from === undefined ? {} : { from }),
+        ...(upTo === undefined ? {} : { upTo }),
+      });
+      for (let block = await scanner.next(); block !== undefined; block = await scanner.next()) {
+        this.lastEntryId = block.firstId + block.ends.length - 1;
+        yield block;
+      }
+      this.bytesRead += scanner.validEnd - segment.header.bytes;
+      this.lastEntryId = upTo === undefined ? scanner.lastId : Math.min(scanner.lastId, Math.max(upTo, startEntryId - 1));
+      if (upTo !== undefined && scanner.lastId >= upTo) return;
+      if (!isLast) {
+        checkSealedSegment(scanner, segment, nextStartId);
+        return;
+      }
+      this.end = await judgeEnd(scanner, file, fileSize, segment, durableId ?? 0);
+      if (this.end.tornTail !== undefined) this.#torn(this.end.tornTail, this.lastEntryId + 1);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The last segment's header is torn: its maker had synced everything before it. */
+  #tornSegment(torn: NonNullable<SegmentChain['torn']>, isOnly: boolean): void {
+    if (isOnly) this.#nothingThere();
+    else this.#checkReaches(torn.path);
+    this.#torn(
+      { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason },
+      this.lastEntryId + 1,
+    );
+  }
+
+  /** An empty log is complete if nothing of it was ever durable, or if a checkpoint covers all that was. */
+  #nothingThere(): void {
+    const { from, durableId = 0 } = this.#range;
+    if (this.lastEntryId === 0 && from !== undefined && durableId > 0 && from <= durableId)
+      throw new TruncatedError('The log is empty; what was asked for was truncated. Begin from a checkpoint', {
+        path: this.#layout.folder,
+        entryId: from,
+      });
+  }
+
+  #checkReaches(path: string): void {
+    const { durableId = 0 } = this.#range;
+    if (this.lastEntryId < durableId)
+      throw new CorruptionError(
+        `The log ends with entry ${this.lastEntryId}, but entries up to ${durableId} were on stable storage. Restore it from a backup`,
+        { path, entryId: this.lastEntryId + 1 },
+      );
+  }
+
+  #torn(tornTail: TornTail, entryId: number): void {
+    this.tornTail = tornTail;
+    if (this.#range.mode === 'strict')
+      throw new TornTailError(
+        `The log ends in an interrupted write of ${tornTail.bytes} bytes: ${tornTail.reason}. ` +
+          'Replay with best effort to stop before it, or open a writer to cut it off',
+        { path: tornTail.path, offset: tornTail.offset, entryId },
+      );
+  }
+
+  #atCeiling(): boolean {
+    const { upTo } = this.#range;
+    return upTo !== undefined && this.lastEntryId >= upTo;
+  }
+}

@@ -1,0 +1,309 @@
+// Appending to a log, whichever files it lies in: ids, flush policy, backpressure, and the life cycle
+// open → closing → closed, or failed for good. Staging encodes, the commit loop writes; this decides when.
+
+import { randomBytes } from 'node:crypto';
+import { BackpressureError, ClosedError, InvalidArgumentError } from '../errors/index.js';
+import type { Codec } from '../codec/index.js';
+import type { Directory, Lock, RandomBytes } from '../storage/index.js';
+import { CommitLoop } from './commit-loop.js';
+import { every, type FlushPolicy } from './flush-policy.js';
+import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './format.js';
+import type { LogLayout } from './layout.js';
+import { notify, type WalObserver } from './observer.js';
+import { openLog, type OpenedLog, type OpenLogOptions, type OpenReport } from './open-log.js';
+import { Staging } from './staging.js';
+import { watchForUnflushed, type UnflushedWatch } from './unflushed-warning.js';
+
+/** Options of a log writer. All sizes are bytes. */
+export interface LogWriterOptions<E> {
+  /** Turns entries into bytes; readers need the same one. */
+  readonly codec: Codec<E>;
+  /** When staged entries are written without being asked. Default `every(64)`. */
+  readonly flushPolicy?: FlushPolicy;
+  /** Staged entries are written once they take this much, whatever the policy. Default 64 KiB. */
+  readonly bufferBytes?: number;
+  /** Appends are refused with `BackpressureError` while this much is staged. Default 64 MiB. */
+  readonly highWaterMarkBytes?: number;
+  /** Zeros are written ahead up to this size in a new segment, so that appends need not grow the file. Default 0. */
+  readonly preallocateBytes?: number;
+  readonly observer?: WalObserver;
+  /** Entries up to here are known to be durable, from checkpoints: fewer in the log is corruption. Default 0. */
+  readonly durableId?: number;
+  /** Id that the log must have, from checkpoints; an empty log gets it. */
+  readonly logId?: number;
+  /** Milliseconds since 1970, for the age of segments only. Default `Date.now`. */
+  readonly now?: () => number;
+  /** Source of log ids and salts. Default `crypto.randomBytes`. */
+  readonly random?: RandomBytes;
+}
+
+/** {@link LogWriterOptions} for logs of many segments. */
+export interface SegmentedOptions {
+  /** A segment that would grow past this is followed by a new one. Default 10 MiB, at least 56 bytes. */
+  readonly segmentBytes?: number;
+  /** An append after this many milliseconds begins a new segment. Default: no limit. */
+  readonly segmentMaxAgeMs?: number;
+}
+
+const DEFAULT_SEGMENT_BYTES = 10 * 1024 * 1024;
+const DEFAULT_BUFFER_BYTES = 64 * 1024;
+const DEFAULT_HIGH_WATER_MARK_BYTES = 64 * 1024 * 1024;
+
+/** Base of `WalWriter` and `RecordLog`. */
+export class LogWriter<E> implements AsyncDisposable {
+  /** What opening found and did. */
+  readonly opened: OpenReport;
+  /** Drawn when the log was made; segments and checkpoints of another log have another. */
+  readonly logId: number;
+  readonly directory: Directory;
+
+  readonly #staging: Staging<E>;
+  readonly #loop: CommitLoop;
+  readonly #lock: Lock;
+  readonly #policy: FlushPolicy;
+  readonly #bufferBytes: number;
+  readonly #highWaterMark: number;
+  readonly #observer: WalObserver | undefined;
+  readonly #watch: UnflushedWatch;
+  #sinceRequest = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** Use the static methods of the subclasses. */
+  protected constructor(
+    directory: Directory,
+    layout: LogLayout,
+    options: LogWriterOptions<E> & SegmentedOptions,
+    opened: OpenedLog,
+  ) {
+    this.directory = directory;
+    this.opened = opened.report;
+    this.logId = opened.fill.plan.logId;
+    this.#lock = opened.lock;
+    this.#policy = options.flushPolicy ?? every(64);
+    this.#bufferBytes = options.bufferBytes ?? DEFAULT_BUFFER_BYTES;
+    this.#highWaterMark = options.highWaterMarkBytes ?? DEFAULT_HIGH_WATER_MARK_BYTES;
+    this.#observer = options.observer;
+    this.#staging = new Staging(
+      {
+        codec: options.codec,
+        segmentBytes: options.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
+        segmentMaxAgeMs: options.segmentMaxAgeMs ?? Infinity,
+        bufferBytes: Math.min(this.#bufferBytes, DEFAULT_BUFFER_BYTES),
+        rolls: layout.rolls,
+        now: options.now ?? Date.now,
+        random: options.random ?? randomBytes,
+      },
+      opened.fill,
+      opened.lastId,
+    );
+    this.#loop = new CommitLoop(
+      this.#staging as Staging<unknown>,
+      { directory, layout, observer: options.observer, preallocateBytes: options.preallocateBytes ?? 0 },
+      opened,
+    );
+    this.#watch = watchForUnflushed(this, layout.folder, this.#staging, this.#loop);
+  }
+
+  /** Last id that was given out; 0 before the first. */
+  get lastEntryId(): number {
+    return this.#staging.lastId;
+  }
+
+  get nextEntryId(): number {
+    return this.#staging.lastId + 1;
+  }
+
+  /** Entries up to here are on stable storage. */
+  get durableId(): number {
+    return this.#loop.durableId;
+  }
+
+  /** Entries up to here were handed to the operating system. */
+  get flushedId(): number {
+    return this.#loop.flushedId;
+  }
+
+  /** The segment that the next entry goes to, unless it is full. */
+  get currentSegmentId(): number {
+    return this.#staging.fill.plan.segmentId;
+  }
+
+  /** Bytes of that segment, staged ones included. */
+  get currentSegmentBytes(): number {
+    return this.#staging.fill.bytes;
+  }
+
+  /** Bytes appended and not yet handed to the operating system. */
+  get stagedBytes(): number {
+    return this.#staging.bytes;
+  }
+
+  /**
+   * Encodes an entry and gives it the next id, at once; it is written as the flush policy says.
+   *
+   * Throws `EncodeError` or `FormatError` for an entry that cannot be stored as it is, `BackpressureError` past the
+   * high-water mark, `ClosedError`, `PoisonedError`; then nothing was appended.
+   */
+  append(entry: E): number {
+    this.#checkReady();
+    const before = this.#staging.bytes;
+    const id = this.#staging.stage(entry);
+    if (this.#observer?.onAppend !== undefined) {
+      const bytes = this.#staging.bytes - before;
+      notify(() => this.#observer!.onAppend!(id, bytes));
+    }
+    this.#afterAppend(1);
+    return id;
+  }
+
+  /**
+   * Appends entries that are recovered all together or not at all, and returns their ids. At most 64 MiB together.
+   * If one of them cannot be stored, none is.
+   */
+  appendBatch(entries: readonly E[]): number[] {
+    this.#checkReady();
+    if (entries.length === 0) return [];
+    const before = this.#staging.bytes;
+    const firstId = this.#staging.stageBatch(entries);
+    const ids = entries.map((_, index) => firstId + index);
+    if (this.#observer?.onAppend !== undefined) {
+      const each = (this.#staging.bytes - before) / ids.length;
+      for (const id of ids) notify(() => this.#observer!.onAppend!(id, each));
+    }
+    this.#afterAppend(entries.length);
+    return ids;
+  }
+
+  /**
+   * Appends an entry and resolves to its id once it is on stable storage. Callers that wait at the same time share one
+   * sync. Rejects as {@link append} throws, and with `PoisonedError` when the disk fails: then it is unknown whether
+   * the entry is there.
+   */
+  async appendDurable(entry: E): Promise<number> {
+    const id = this.append(entry);
+    await this.#loop.settled(id, true);
+    return id;
+  }
+
+  /** {@link appendBatch}, and resolves once the batch is on stable storage. */
+  async appendBatchDurable(entries: readonly E[]): Promise<number[]> {
+    const ids = this.appendBatch(entries);
+    await this.#loop.settled(this.#staging.lastId, true);
+    return ids;
+  }
+
+  /** Resolves once everything appended so far was handed to the operating system: it survives this process. */
+  flush(): Promise<void> {
+    this.#sinceRequest = 0;
+    return this.#closing !== undefined ? this.#rejectClosed() : this.#loop.settled(this.#staging.lastId, false);
+  }
+
+  /** Resolves once everything appended so far is on stable storage: it survives a power cut. */
+  flushAndSync(): Promise<void> {
+    this.#sinceRequest = 0;
+    return this.#closing !== undefined ? this.#rejectClosed() : this.#loop.settled(this.#staging.lastId, true);
+  }
+
+  /** Resolves once there is room again below the high-water mark. */
+  drain(): Promise<void> {
+    return this.#closing !== undefined ? this.#rejectClosed() : this.#loop.drained(this.#highWaterMark);
+  }
+
+  /**
+   * Writes and syncs everything, seals the log and gives up the lock. Entries appended before are durable when it
+   * resolves; it rejects if they could not be made so and nobody was told yet. Later calls return the same promise.
+   */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#watch.stop();
+    try {
+      if (this.#loop.failure === undefined) await this.#loop.finish();
+      else if (!this.#loop.failureTold) throw this.#loop.tell(this.#loop.failure);
+    } finally {
+      const failed = this.#loop.failure !== undefined;
+      try {
+        await this.#loop.close();
+      } catch (error) {
+        // After a failure the file's state is unknown anyway, and has been reported.
+        if (!failed) throw error;
+      } finally {
+        await this.#lock.release();
+      }
+    }
+  }
+
+  #rejectClosed(): Promise<never> {
+    return Promise.reject(closed());
+  }
+
+  #checkReady(): void {
+    if (this.#closing !== undefined) throw closed();
+    if (this.#loop.failure !== undefined) throw this.#loop.tell(this.#loop.failure);
+    if (this.#staging.bytes >= this.#highWaterMark)
+      throw new BackpressureError(
+        `${this.#staging.bytes} bytes are staged, the high-water mark is ${this.#highWaterMark}: ` +
+          'await drain() and append again',
+      );
+  }
+
+  #afterAppend(count: number): void {
+    this.#sinceRequest += count;
+    const policy = this.#policy;
+    if (
+      this.#staging.bytes >= this.#bufferBytes ||
+      policy.kind === 'perAppend' ||
+      (policy.kind === 'every' && this.#sinceRequest >= policy.appends)
+    ) {
+      this.#sinceRequest = 0;
+      this.#loop.request();
+    } else if (policy.kind === 'interval' && this.#timer === undefined) {
+      this.#timer = setTimeout(() => {
+        this.#timer = undefined;
+        this.#loop.request();
+      }, policy.milliseconds);
+    }
+  }
+}
+
+function closed(): ClosedError {
+  return new ClosedError('The writer is closed; open another one');
+}
+
+/** Checks options and opens; what the static methods of the subclasses share. */
+export function openForWriting<E>(
+  directory: Directory,
+  layout: LogLayout,
+  options: LogWriterOptions<E> & SegmentedOptions,
+  intent: OpenLogOptions['intent'],
+): Promise<OpenedLog> {
+  atLeast(options.segmentBytes, SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES, 'segmentBytes');
+  atLeast(options.bufferBytes, 0, 'bufferBytes');
+  atLeast(options.highWaterMarkBytes, 1, 'highWaterMarkBytes');
+  atLeast(options.preallocateBytes, 0, 'preallocateBytes');
+  if (options.segmentMaxAgeMs !== undefined && !(options.segmentMaxAgeMs > 0))
+    throw new InvalidArgumentError(`segmentMaxAgeMs must be above 0, got ${options.segmentMaxAgeMs}`);
+  if (typeof options.codec?.encode !== 'function' || typeof options.codec.decode !== 'function')
+    throw new InvalidArgumentError('codec must have encode and decode, as walEntryCodec or messagePackCodec() do');
+  return openLog(directory, layout, {
+    intent,
+    durableId: options.durableId ?? 0,
+    logId: options.logId,
+    preallocateBytes: options.preallocateBytes ?? 0,
+    now: options.now ?? Date.now,
+    random: options.random ?? randomBytes,
+  });
+}
+
+function atLeast(value: number | undefined, least: number, name: string): void {
+  if (value !== undefined && !(Number.isSafeInteger(value) && value >= least))
+    throw new InvalidArgumentError(`${name} must be a whole number of bytes from ${least}, got ${String(value)}`);
+}

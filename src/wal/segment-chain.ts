@@ -1,0 +1,97 @@
+// The segments of a log as their names and headers tell it, checked for everything that can be checked without reading
+// a frame: no hole, no stranger, headers that agree with their names and with each other.
+
+import { CorruptionError, FormatError } from '../errors/index.js';
+import type { Directory } from '../storage/index.js';
+import { readFully } from '../storage/index.js';
+import { damagedHeader, decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from './format.js';
+import { isZeroToEnd } from './frame-scanner.js';
+import type { LogLayout, SegmentFile } from './layout.js';
+
+export interface Segment extends SegmentFile {
+  readonly header: SegmentHeader;
+  /** Milliseconds since 1970; 0 if unknown. */
+  readonly createdAt: number;
+}
+
+/** The last segment, when the crash came while it was being made: it never held an entry. */
+export interface TornSegment extends SegmentFile {
+  readonly size: number;
+  readonly reason: string;
+}
+
+export interface SegmentChain {
+  readonly segments: readonly Segment[];
+  readonly torn: TornSegment | undefined;
+  /** `undefined` for an empty log and for one that only the crate wrote. */
+  readonly logId: number | undefined;
+}
+
+export async function readSegmentChain(directory: Directory, layout: LogLayout): Promise<SegmentChain> {
+  const files = await layout.list(directory);
+  const segments: Segment[] = [];
+  let torn: TornSegment | undefined;
+  let logId: number | undefined;
+  for (const [index, file] of files.entries()) {
+    const previous = files[index - 1];
+    if (previous !== undefined && file.segmentId !== previous.segmentId + 1)
+      throw new CorruptionError(
+        `Segment ${previous.segmentId + 1} is missing between ${previous.segmentId} and ${file.segmentId}. Put it back`,
+        { path: layout.pathOf(previous.segmentId + 1) },
+      );
+    const isLast = index === files.length - 1;
+    const read = await readHeader(directory, layout, file, isLast && (index > 0 || file.segmentId === 1));
+    if ('reason' in read) {
+      torn = read;
+      continue;
+    }
+    checkAgainst(read, segments.at(-1), logId);
+    logId ??= read.header.logId;
+    segments.push(read);
+  }
+  return { segments, torn, logId };
+}
+
+async function readHeader(
+  directory: Directory,
+  layout: LogLayout,
+  { segmentId, path }: SegmentFile,
+  mayBeTorn: boolean,
+): Promise<Segment | TornSegment> {
+  const file = await directory.open(path, 'read');
+  try {
+    const size = await file.size();
+    const bytes = Buffer.alloc(Math.min(SEGMENT_HEADER_BYTES, size));
+    const read = await readFully(file, bytes, 0);
+    const header = decodeSegmentHeader(bytes.subarray(0, read), layout.magic, path);
+    if ('torn' in header) {
+      // A segment is synced, with its name, before anything is appended to it. So one with a damaged header and
+      // something behind it was damaged later.
+      if (!mayBeTorn || !(await isZeroToEnd(file, SEGMENT_HEADER_BYTES, size))) throw damagedHeader(header, path);
+      return { segmentId, path, size, reason: header.torn };
+    }
+    if (header.segmentId !== segmentId)
+      throw new CorruptionError(`The header says segment ${header.segmentId}: the file was renamed or replaced`, {
+        path,
+        offset: 16,
+      });
+    if (header.startEntryId === 0) throw new FormatError('Entry ids begin at 1, the header says 0', { path, offset: 8 });
+    return { segmentId, path, header, createdAt: (await directory.stat(path))?.createdAt ?? 0 };
+  } finally {
+    await file.close();
+  }
+}
+
+function checkAgainst(segment: Segment, previous: Segment | undefined, logId: number | undefined): void {
+  const { path, header } = segment;
+  if (logId !== undefined && header.logId !== undefined && header.logId !== logId)
+    throw new CorruptionError(
+      `The segment belongs to another log (${header.logId}, the ones before it to ${logId}). Put the right file back`,
+      { path, offset: 24 },
+    );
+  if (previous !== undefined && header.startEntryId < previous.header.startEntryId)
+    throw new CorruptionError(
+      `The segment begins with entry ${header.startEntryId}, before the one that precedes it (${previous.header.startEntryId})`,
+      { path, offset: 8 },
+    );
+}

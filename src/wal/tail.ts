@@ -1,0 +1,158 @@
+// Where the log ends: an interrupted write, which is cut, or damage, which is never touched.
+//
+// D is the highest id known to be on stable storage: from any whole control frame of the last segment (also one behind
+// the damage), from segment order (a segment is synced before its successor exists), and from what the caller knows
+// (checkpoints). What is missing at or below D was acknowledged: CorruptionError. What is missing above D never was,
+// whatever the bytes look like: pages that were not synced may reach the disk in any order, or as zeros.
+//
+// The crate's segments (versions 2 and 3) have no control frames. There only a frame that ends too early, or zeros to
+// the end of the file, count as interrupted, and only if no whole frame follows.
+
+import { crc32 } from '../bytes/crc32.js';
+import { readU32, readU64 } from '../bytes/u64.js';
+import { CorruptionError } from '../errors/index.js';
+import type { FileHandle } from '../storage/index.js';
+import { readFully } from '../storage/index.js';
+import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES } from './format.js';
+import { findDurableIdBehind, FrameScanner } from './frame-scanner.js';
+import type { Segment } from './segment-chain.js';
+
+/** The remains of an interrupted write at the end of a log. */
+export interface TornTail {
+  readonly segmentId: number;
+  readonly path: string;
+  /** Where it begins in the file. */
+  readonly offset: number;
+  /** From there to the end of the file. */
+  readonly bytes: number;
+  readonly reason: string;
+}
+
+/** How a scan of the last segment ended. */
+export interface LogEnd {
+  readonly lastEntryId: number;
+  /** D, see the top of this file; at most `lastEntryId`. */
+  readonly durableId: number;
+  /** Everything behind this offset is later than entry `durableId`. */
+  readonly durableEnd: number;
+  /** Offset behind the last whole frame. */
+  readonly validEnd: number;
+  readonly tornTail: TornTail | undefined;
+  readonly sealed: boolean;
+  /** Highest id that is declared durable inside the segment, or by its being there. */
+  readonly announcedId: number;
+}
+
+export function scannerOf(
+  file: FileHandle,
+  fileSize: number,
+  segment: Segment,
+  range: { readonly from?: number; readonly upTo?: number } = {},
+): FrameScanner {
+  const { header } = segment;
+  return new FrameScanner({
+    file,
+    fileSize,
+    offset: header.bytes,
+    firstId: header.startEntryId,
+    salt: header.salt,
+    version: header.version as 2 | 3 | 4,
+    ...range,
+  });
+}
+
+/** Judges how the scan of the last segment ended. Throws {@link CorruptionError} for damage at or below D. */
+export async function judgeEnd(
+  scanner: FrameScanner,
+  file: FileHandle,
+  fileSize: number,
+  segment: Segment,
+  knownDurableId: number,
+): Promise<LogEnd> {
+  const { damage, lastId } = scanner;
+  const { header, path, segmentId } = segment;
+  const announcedId = Math.max(scanner.durableId, header.startEntryId - 1);
+  let durableId = Math.max(announcedId, knownDurableId);
+  if (damage !== undefined && header.version === 4)
+    durableId = Math.max(durableId, await findDurableIdBehind(file, damage.offset, fileSize, header.salt));
+  if (damage !== undefined) {
+    const facts = { path, offset: damage.offset, entryId: damage.nextId };
+    if (lastId < durableId)
+      throw new CorruptionError(
+        `Damage: ${damage.reason}, but entries up to ${durableId} were on stable storage. ` +
+          'Restore the file from a backup, or see what salvage can read',
+        facts,
+      );
+    if (header.version !== 4) {
+      const follower = damage.zeros ? undefined : await findFrameBehind(file, damage.offset, fileSize, header.version, lastId);
+      if (follower !== undefined || !(damage.short || damage.zeros))
+        throw new CorruptionError(
+          follower === undefined
+            ? `Damage: ${damage.reason}. Restore the file from a backup, or see what salvage can read`
+            : `Damage: ${damage.reason}, and entry ${follower} follows it whole. Restore the file, or see what salvage can read`,
+          facts,
+        );
+    }
+  } else if (lastId < durableId) {
+    throw new CorruptionError(
+      `The log ends with entry ${lastId}, but entries up to ${durableId} were on stable storage. Restore it from a backup`,
+      { path, offset: fileSize, entryId: lastId + 1 },
+    );
+  }
+  return {
+    lastEntryId: lastId,
+    durableId,
+    durableEnd: scanner.offsetBehind(durableId),
+    validEnd: scanner.validEnd,
+    sealed: scanner.sealed,
+    announcedId,
+    tornTail:
+      damage === undefined
+        ? undefined
+        : { segmentId, path, offset: damage.offset, bytes: damage.bytes, reason: damage.reason },
+  };
+}
+
+/** Checks that a segment with a successor is whole and leads up to it. */
+export function checkSealedSegment(scanner: FrameScanner, segment: Segment, nextStartId: number | undefined): void {
+  const { damage, lastId } = scanner;
+  const complete = nextStartId === undefined || lastId + 1 === nextStartId;
+  // Zeros behind the last entry, which the next header confirms to be the last, are an unused rest of the file.
+  if (complete && (damage === undefined || damage.zeros)) return;
+  const what =
+    damage === undefined || (damage.zeros && !complete)
+      ? `Entries ${lastId + 1} to ${nextStartId! - 1} are missing`
+      : `Damage: ${damage.reason}`;
+  throw new CorruptionError(
+    `${what} in a segment that was complete before the next one was begun. Restore the file from a backup, or see what salvage can read`,
+    { path: segment.path, offset: scanner.validEnd, entryId: lastId + 1 },
+  );
+}
+
+/** Id of a whole frame of the crate's format behind `offset` that continues the log, if there is one. */
+async function findFrameBehind(
+  file: FileHandle,
+  offset: number,
+  fileSize: number,
+  version: number,
+  lastId: number,
+): Promise<number | undefined> {
+  const window = Buffer.allocUnsafeSlow(64 * 1024);
+  for (let at = offset + 1; at + FRAME_HEADER_BYTES < fileSize; ) {
+    const read = await readFully(file, window.subarray(0, Math.min(window.length, fileSize - at)), at);
+    for (let index = 0; index + FRAME_HEADER_BYTES <= read; index++) {
+      const length = readU32(window, index);
+      const id = readU64(window, index + 4);
+      if (length <= FRAME_HEADER_BYTES || length > MAX_FRAME_BYTES || at + index + length > fileSize) continue;
+      // Ids are dense: one that a segment of this size could not reach is not an id.
+      if (id === undefined || id <= lastId || id - lastId > fileSize / FRAME_HEADER_BYTES) continue;
+      const frame = Buffer.allocUnsafeSlow(length);
+      if ((await readFully(file, frame, at + index)) < length) continue;
+      const seed = version === 2 ? 0 : crc32(frame, 0, 12);
+      if (crc32(frame, FRAME_HEADER_BYTES, length, seed) === readU32(frame, 12)) return id;
+    }
+    if (read < window.length) break;
+    at += read - (FRAME_HEADER_BYTES - 1);
+  }
+  return undefined;
+}

@@ -1,0 +1,190 @@
+// What is done to a WAL besides appending: looking at its segments, removing or archiving the ones that checkpoints
+// cover, and, when it is damaged, saying exactly what can still be read.
+
+import { checkId } from '../bytes/u64.js';
+import { InvalidArgumentError } from '../errors/index.js';
+import type { Directory } from '../storage/index.js';
+import { makeDirectoryDurable, removeDurable, renameDurable } from '../storage/index.js';
+import { normalizePath } from '../storage/path.js';
+import { walLayout } from './layout.js';
+import { notify, type WalObserver } from './observer.js';
+import { salvageLog, type SalvagedEntry, type SalvageReport } from './salvage.js';
+import { readSegmentChain } from './segment-chain.js';
+import { judgeEnd, scannerOf } from './tail.js';
+
+/** The entries that a segment holds. */
+export interface SegmentRange {
+  readonly segmentId: number;
+  readonly path: string;
+  readonly startEntryId: number;
+  /** `undefined` while the segment holds no entry. */
+  readonly endEntryId: number | undefined;
+  /** Format version: 4, or 2 and 3 for the crate's. */
+  readonly version: number;
+}
+
+export interface TruncateOptions {
+  /** Asked before each removal: `onBeforeTruncate` may keep a segment, and with it all later ones. */
+  readonly observer?: WalObserver;
+  /** Move segments to this folder of the same directory instead of removing them. */
+  readonly archive?: string;
+  /** Only say what would be done. */
+  readonly dryRun?: boolean;
+}
+
+/** Why a segment stays. */
+export type KeepReason = 'active' | 'not covered' | 'vetoed' | 'after a kept segment';
+
+export interface TruncateReport {
+  /** Segments that were (or with `dryRun` would be) removed or archived, in order. */
+  readonly removed: readonly SegmentRange[];
+  readonly kept: readonly { readonly segment: SegmentRange; readonly reason: KeepReason }[];
+}
+
+/** What maintenance needs of an open writer: proof that the lock is held. */
+export interface LockHolderWriter {
+  readonly directory: Directory;
+}
+
+/**
+ * Looks after a WAL.
+ *
+ * Given a directory, what changes files takes the writer lock for as long as it takes, so it fails with `LockError`
+ * while a writer is open. Given the open writer, it works beside it.
+ *
+ * @example
+ * const maintenance = new WalMaintenance(wal);
+ * await maintenance.truncatePrefix(checkpoint.lastAppliedId, { archive: 'archive' });
+ */
+export class WalMaintenance {
+  readonly #directory: Directory;
+  readonly #holdsLock: boolean;
+
+  constructor(target: Directory | LockHolderWriter) {
+    this.#holdsLock = 'directory' in target;
+    this.#directory = 'directory' in target ? target.directory : target;
+  }
+
+  /**
+   * The segments and the entries they hold, from their headers; only the last one's frames are read, none is decoded.
+   * Throws `CorruptionError` for a missing or foreign segment.
+   */
+  async segmentRanges(): Promise<SegmentRange[]> {
+    const { segments } = await readSegmentChain(this.#directory, walLayout);
+    const ranges: SegmentRange[] = [];
+    for (const [index, segment] of segments.entries()) {
+      const { segmentId, path } = segment;
+      const { startEntryId, version } = segment.header;
+      const next = segments[index + 1];
+      const end = next === undefined ? await this.#lastIdOf(segment) : next.header.startEntryId - 1;
+      ranges.push({ segmentId, path, startEntryId, endEntryId: end < startEntryId ? undefined : end, version });
+    }
+    return ranges;
+  }
+
+  async #lastIdOf(segment: Parameters<typeof judgeEnd>[3]): Promise<number> {
+    const file = await this.#directory.open(segment.path, 'read');
+    try {
+      const fileSize = await file.size();
+      const scanner = scannerOf(file, fileSize, segment);
+      while ((await scanner.next()) !== undefined);
+      return (await judgeEnd(scanner, file, fileSize, segment, 0)).lastEntryId;
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
+   * Removes (or archives) the segments whose entries are all at or below `lastEntryId`. The last segment always stays,
+   * and what stays has no hole. Each removal is durable before the next one begins, so that a power cut in between
+   * cannot bring an older segment back and leave a hole.
+   *
+   * Calling it again is harmless. Which entries are covered is for the caller to know: nothing here reads checkpoints.
+   */
+  async truncatePrefix(lastEntryId: number, options: TruncateOptions = {}): Promise<TruncateReport> {
+    checkId(lastEntryId, 'lastEntryId');
+    const archive = options.archive === undefined ? undefined : archiveFolder(options.archive);
+    if (this.#holdsLock || options.dryRun === true) return this.#truncate(lastEntryId, options, archive);
+    const { segments } = await readSegmentChain(this.#directory, walLayout);
+    if (segments.length === 0) return { removed: [], kept: [] };
+    const lock = await this.#directory.lock(walLayout.lockPath);
+    try {
+      return await this.#truncate(lastEntryId, options, archive);
+    } finally {
+      await lock.release();
+    }
+  }
+
+  async #truncate(
+    lastEntryId: number,
+    options: TruncateOptions,
+    archive: string | undefined,
+  ): Promise<TruncateReport> {
+    const ranges = await this.#rangesByHeader();
+    const removed: SegmentRange[] = [];
+    const kept: { segment: SegmentRange; reason: KeepReason }[] = [];
+    const { observer } = options;
+    if (archive !== undefined && options.dryRun !== true) await makeDirectoryDurable(this.#directory, archive);
+    for (const [index, segment] of ranges.entries()) {
+      const reason = keepReason(segment, index === ranges.length - 1, kept.length > 0, lastEntryId);
+      if (reason !== undefined) {
+        kept.push({ segment, reason });
+        continue;
+      }
+      if (options.dryRun !== true) {
+        const { segmentId, path } = segment;
+        const asked = observer?.onBeforeTruncate;
+        if (asked !== undefined && notify(() => asked.call(observer, segmentId, path)) === false) {
+          kept.push({ segment, reason: 'vetoed' });
+          continue;
+        }
+        if (archive === undefined) await removeDurable(this.#directory, path);
+        else await renameDurable(this.#directory, path, `${archive}/wal_${segmentId}.log`);
+      }
+      removed.push(segment);
+    }
+    return { removed, kept };
+  }
+
+  /** As {@link segmentRanges}, but without reading the last segment, which is never removed. */
+  async #rangesByHeader(): Promise<SegmentRange[]> {
+    const { segments } = await readSegmentChain(this.#directory, walLayout);
+    return segments.map(({ segmentId, path, header: { startEntryId, version } }, index) => ({
+      segmentId,
+      path,
+      startEntryId,
+      endEntryId: index + 1 < segments.length ? segments[index + 1]!.header.startEntryId - 1 : undefined,
+      version,
+    }));
+  }
+
+  /**
+   * Reads whatever is whole in a damaged log, hands it to `visit` in order, and lists exactly what was lost. Changes
+   * nothing; to carry on, append what it found to a new log.
+   *
+   * @example
+   * const report = await new WalMaintenance(directory).salvage(({ entryId, payload }) => rescued.set(entryId, payload));
+   * for (const loss of report.lost) console.log(loss.path, loss.offset, loss.bytes, loss.reason);
+   */
+  salvage(visit: (entry: SalvagedEntry) => void): Promise<SalvageReport> {
+    return salvageLog(this.#directory, walLayout, visit);
+  }
+}
+
+function keepReason(
+  segment: SegmentRange,
+  isLast: boolean,
+  afterKept: boolean,
+  lastEntryId: number,
+): KeepReason | undefined {
+  if (isLast) return 'active';
+  if (segment.endEntryId !== undefined && segment.endEntryId > lastEntryId) return 'not covered';
+  return afterKept ? 'after a kept segment' : undefined;
+}
+
+function archiveFolder(path: string): string {
+  const folder = normalizePath(path);
+  if (folder === '' || folder === walLayout.folder || folder.startsWith(`${walLayout.folder}/`))
+    throw new InvalidArgumentError(`Archive to a folder outside '${walLayout.folder}', not '${path}'`);
+  return folder;
+}

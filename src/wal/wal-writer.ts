@@ -1,0 +1,50 @@
+// The writer of a WAL: segments `wal/wal_<id>.log` below a directory.
+
+import type { Directory } from '../storage/index.js';
+import { walLayout } from './layout.js';
+import { LogWriter, openForWriting, type LogWriterOptions, type SegmentedOptions } from './log-writer.js';
+
+/** Options of {@link WalWriter}. */
+export interface WalWriterOptions<E> extends LogWriterOptions<E>, SegmentedOptions {}
+
+/**
+ * Appends entries to a write-ahead log. One writer at a time: the lock is the kernel's and ends with the process.
+ *
+ * @example
+ * const directory = await FsDirectory.open('./data');
+ * await using wal = await WalWriter.open(directory, { codec: walEntryCodec });
+ * const id = wal.append({ type: 'AddSegment', segmentId: 1, docCount: 100 }); // staged
+ * await wal.flush();                                                          // survives this process
+ * await wal.appendDurable({ type: 'DeleteDocuments', deletes: [[1, 42]] });   // survives a power cut
+ */
+export class WalWriter<E> extends LogWriter<E> {
+  /**
+   * Opens the log, or begins one. An interrupted write at its end is cut off (`opened.tornTail` says what and why), and
+   * everything that is kept is on stable storage when this resolves.
+   *
+   * Rejects with `LockError` while another writer has it, `CorruptionError` when entries that were on stable storage
+   * are damaged or missing, `FormatError` for files of a newer version. Then nothing was changed.
+   */
+  static open<E>(directory: Directory, options: WalWriterOptions<E>): Promise<WalWriter<E>> {
+    return WalWriter.#start(directory, options, 'open');
+  }
+
+  /** Begins a log; rejects with `AlreadyExistsError` if there is one. */
+  static create<E>(directory: Directory, options: WalWriterOptions<E>): Promise<WalWriter<E>> {
+    return WalWriter.#start(directory, options, 'create');
+  }
+
+  /** Opens a log; rejects with `NotFoundError` if there is none. */
+  static resume<E>(directory: Directory, options: WalWriterOptions<E>): Promise<WalWriter<E>> {
+    return WalWriter.#start(directory, options, 'resume');
+  }
+
+  static async #start<E>(
+    directory: Directory,
+    options: WalWriterOptions<E>,
+    intent: 'open' | 'create' | 'resume',
+  ): Promise<WalWriter<E>> {
+    const opened = await openForWriting(directory, walLayout, options, intent);
+    return new WalWriter(directory, walLayout, options, opened);
+  }
+}
