@@ -1,6 +1,7 @@
 // A growing buffer that codecs write into. What was encoded lies in `bytes[0, length)`; nothing is ever kept of the
 // values that went in. Growth is bounded by `restrict`, so a runaway value fails before it takes the memory.
 
+import { allocate } from './allocate.js';
 import { FormatError } from '../errors/index.js';
 import { writeU32, writeU64 } from './u64.js';
 
@@ -16,8 +17,7 @@ export class ByteWriter {
   #allowed: number = Number.MAX_SAFE_INTEGER;
 
   constructor(capacity = 1024) {
-    // Slow: from the shared pool, a small buffer would keep 8 KiB of strangers alive and expose them.
-    this.bytes = Buffer.allocUnsafeSlow(capacity);
+    this.bytes = allocate(capacity);
   }
 
   /**
@@ -35,7 +35,7 @@ export class ByteWriter {
     if (needed > this.#limit)
       throw new FormatError(`The encoded value is larger than the ${this.#allowed} bytes allowed; split it`);
     if (needed <= this.bytes.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.bytes.length * 2));
+    const grown = allocate(Math.max(needed, this.bytes.length * 2));
     grown.set(this.bytes.subarray(0, this.length));
     this.bytes = grown;
   }

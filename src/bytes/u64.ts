@@ -39,9 +39,7 @@ export function writeU32(bytes: Uint8Array, offset: number, value: number): void
 }
 
 export function readU32(bytes: Uint8Array, offset: number): number {
-  return (
-    (bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24)) >>> 0
-  );
+  return (bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24)) >>> 0;
 }
 
 /** Throws {@link InvalidArgumentError} unless `value` is an integer from `least` to 2^53-1. */

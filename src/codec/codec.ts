@@ -1,7 +1,7 @@
 // What turns a value into bytes and back. The log frames and checksums what a codec writes and knows nothing else of it.
 
-import { ByteReader } from '../bytes/byte-reader.js';
-import { ByteWriter } from '../bytes/byte-writer.js';
+import type { ByteReader } from '../bytes/byte-reader.js';
+import type { ByteWriter } from '../bytes/byte-writer.js';
 import { DecodeError } from '../errors/index.js';
 
 /**
@@ -26,12 +26,14 @@ export interface Codec<T> {
 export function decodeWhole<T>(codec: Codec<T>, reader: ByteReader): T {
   const value = codec.decode(reader);
   if (reader.position !== reader.end)
-    throw new DecodeError(`${reader.end - reader.position} bytes are left over after the value; is it the right codec?`);
+    throw new DecodeError(
+      `${reader.end - reader.position} bytes are left over after the value; is it the right codec?`,
+    );
   return value;
 }
 
 /** Bytes as they are. What `decode` gives is a copy. */
 export const bytesCodec: Codec<Uint8Array> = {
   encode: (value, writer) => writer.write(value),
-  decode: (reader) => reader.rest().slice(),
+  decode: (reader) => new Uint8Array(reader.rest()),
 };

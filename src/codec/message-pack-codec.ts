@@ -37,7 +37,7 @@ export function messagePackCodec<T>(): Codec<T> {
     decode(reader: ByteReader): T {
       try {
         // The decoder returns binary fields as views of its input, which is reused: give those a copy of their own.
-        return decoder.decode(hasBinary(reader) ? reader.rest().slice() : reader.rest()) as T;
+        return decoder.decode(hasBinary(reader) ? new Uint8Array(reader.rest()) : reader.rest()) as T;
       } catch (cause) {
         if (cause instanceof CairnError) throw cause;
         throw new DecodeError(`Not a MessagePack value: ${String(cause)}`, { cause });

@@ -2,6 +2,7 @@
 // Seen on ext4 and xfs: without the directory sync a rename, a replacement and a removal are all undone.
 
 import { randomBytes } from 'node:crypto';
+import { allocate } from '../bytes/allocate.js';
 import { AlreadyExistsError, NotFoundError } from '../errors/index.js';
 import type { Directory, FileHandle } from './directory.js';
 import { readFully, writeFully } from './full-io.js';
@@ -94,7 +95,7 @@ export async function readBytes(directory: Directory, path: string): Promise<Uin
   const file = await directory.open(path, 'read');
   try {
     const size = await file.size();
-    const bytes = Buffer.allocUnsafeSlow(size);
+    const bytes = allocate(size);
     return bytes.subarray(0, await readFully(file, bytes, 0));
   } finally {
     await file.close();

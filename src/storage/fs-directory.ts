@@ -4,7 +4,14 @@
 
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { AlreadyExistsError, CairnError, ClosedError, NotFoundError, PathError, StorageError } from '../errors/index.js';
+import {
+  AlreadyExistsError,
+  CairnError,
+  ClosedError,
+  NotFoundError,
+  PathError,
+  StorageError,
+} from '../errors/index.js';
 import type { Directory, FileHandle, FileInfo, Lock, OpenMode } from './directory.js';
 import { defaultLockProvider, type LockProvider } from './lock-provider.js';
 import { normalizePath, parentOf } from './path.js';
@@ -238,23 +245,15 @@ function errnoOf(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException | undefined)?.code;
 }
 
-function translate(error: unknown, name: string, offset?: number): unknown {
+function translate(error: unknown, name: string, offset?: number): Error {
   if (error instanceof CairnError) return error;
   const errno = errnoOf(error);
   const facts = { path: name, offset, cause: error };
-  switch (errno) {
-    case 'ENOENT':
-      return new NotFoundError('No such file or folder', facts);
-    case 'EEXIST':
-      return new AlreadyExistsError('The file exists already', facts);
-    case 'ELOOP':
-      return new PathError('The path is a symlink; put the file itself there', facts);
-    default:
-      return new StorageError(`${ADVICE[errno ?? ''] ?? 'The system refused the operation'}: ${message(error)}`, {
-        ...facts,
-        errno,
-      });
-  }
+  if (errno === 'ENOENT') return new NotFoundError('No such file or folder', facts);
+  if (errno === 'EEXIST') return new AlreadyExistsError('The file exists already', facts);
+  if (errno === 'ELOOP') return new PathError('The path is a symlink; put the file itself there', facts);
+  const advice = ADVICE[errno ?? ''] ?? 'The system refused the operation';
+  return new StorageError(`${advice}: ${message(error)}`, { ...facts, errno });
 }
 
 function message(error: unknown): string {

@@ -30,16 +30,11 @@ const RETRY_MS = 20;
 
 /** The provider for this platform, see the top of this file. */
 export function defaultLockProvider(): LockProvider {
-  switch (process.platform) {
-    case 'linux':
-      return firstOf(attemptFlock, attemptAbstractSocket);
-    case 'darwin':
-      return firstOf((path) => attemptExclusiveOpen(path, 0x20 | fs.constants.O_NONBLOCK));
-    case 'win32':
-      return firstOf((path) => attemptExclusiveOpen(path, 0x1000_0000));
-    default:
-      return firstOf(attemptFlock);
-  }
+  const { platform } = process;
+  if (platform === 'linux') return firstOf(attemptFlock, attemptAbstractSocket);
+  if (platform === 'darwin') return firstOf((path) => attemptExclusiveOpen(path, 0x20 | fs.constants.O_NONBLOCK));
+  if (platform === 'win32') return firstOf((path) => attemptExclusiveOpen(path, 0x1000_0000));
+  return firstOf(attemptFlock);
 }
 
 /** Linux: `flock` through the util-linux program of that name. */
@@ -112,7 +107,9 @@ async function attemptFlock(path: string): Promise<Attempt> {
 function runFlock(descriptor: number): Promise<number | 'missing'> {
   return new Promise((resolve, reject) => {
     const helper = spawn('flock', ['-n', '-x', '3'], { stdio: ['ignore', 'ignore', 'ignore', descriptor] });
-    helper.once('error', (error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? resolve('missing') : reject(error)));
+    helper.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'ENOENT' ? resolve('missing') : reject(error),
+    );
     helper.once('exit', (code) => resolve(code ?? -1));
   });
 }

@@ -104,8 +104,7 @@ export class MemoryDirectory implements Directory {
         pid: process.pid,
       });
     this.#locks.add(name);
-    if (!this.#files.has(name))
-      this.#files.set(name, { bytes: new Uint8Array(0), size: 0, createdAt: this.#now() });
+    if (!this.#files.has(name)) this.#files.set(name, { bytes: new Uint8Array(0), size: 0, createdAt: this.#now() });
     let held = true;
     return {
       release: async () => {

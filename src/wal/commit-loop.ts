@@ -127,9 +127,7 @@ export class CommitLoop {
   }
 
   #hasWork(): boolean {
-    return (
-      this.failure === undefined && (this.flushedId < this.#flushTarget || this.durableId < this.#syncTarget)
-    );
+    return this.failure === undefined && (this.flushedId < this.#flushTarget || this.durableId < this.#syncTarget);
   }
 
   async #loop(): Promise<void> {

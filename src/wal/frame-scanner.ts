@@ -3,6 +3,7 @@
 // it is known what was durable. No length found in the file is believed before it is checked against the format's cap
 // and the bytes that are really there.
 
+import { allocate } from '../bytes/allocate.js';
 import { crc32 } from '../bytes/crc32.js';
 import { readU32, readU64, writeU32 } from '../bytes/u64.js';
 import type { FileHandle } from '../storage/index.js';
@@ -51,8 +52,8 @@ export interface FrameBlock {
   readonly firstId: number;
   readonly starts: readonly number[];
   readonly ends: readonly number[];
-  /** Whether the last entry's batch goes on in the next block; only without `wholeBatches`. */
-  readonly more: boolean;
+  /** Whether the batch of entry `firstId + i` goes on with the next one; only without `wholeBatches`. */
+  readonly more: readonly boolean[];
 }
 
 /** Why the scan ended before the end of the file. */
@@ -105,10 +106,9 @@ export class FrameScanner {
   /** Ends of some entries above `durableId`, and of the last known one at or below it: see {@link offsetBehind}. */
   #marks: Mark[] = [];
   #durableMark: Mark;
-  /** Whether the batch of the last frame goes on. */
-  #more = false;
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
+  readonly #more: boolean[] = [];
 
   constructor(options: ScanOptions) {
     this.#options = options;
@@ -119,8 +119,7 @@ export class FrameScanner {
     this.validEnd = options.offset;
     this.#base = options.offset;
     this.#durableMark = { id: this.lastId, offset: options.offset };
-    // Slow: the pool would be shared with buffers that live longer.
-    this.#window = Buffer.allocUnsafeSlow(Math.min(WINDOW_BYTES, Math.max(0, options.fileSize - options.offset)));
+    this.#window = allocate(Math.min(WINDOW_BYTES, Math.max(0, options.fileSize - options.offset)));
   }
 
   /** The next entries, or `undefined` at the end; then {@link damage} says whether it was the end of the file. */
@@ -159,6 +158,7 @@ export class FrameScanner {
     const ends = this.#ends;
     starts.length = 0;
     ends.length = 0;
+    this.#more.length = 0;
     let position = this.#position;
     let id = this.lastId;
     let blockFirstId = 0;
@@ -236,9 +236,9 @@ export class FrameScanner {
         if (starts.length === 0) blockFirstId = id;
         starts.push(end - length + FRAME_HEADER_BYTES);
         ends.push(end);
+        if (!this.#wholeBatches) this.#more.push((flags & FLAG_MORE) !== 0);
       }
       inBatch = this.#wholeBatches && (flags & FLAG_MORE) !== 0;
-      this.#more = (flags & FLAG_MORE) !== 0;
     }
 
     if (starts.length > wholeCount) {
@@ -302,7 +302,7 @@ export class FrameScanner {
     if (this.#needed > window.length) {
       // `#needed` is at most a checked frame beyond what is already here, so this follows real bytes of the file.
       const size = Math.min(Math.max(this.#needed, window.length * 2), left + unread);
-      window = Buffer.allocUnsafeSlow(size);
+      window = allocate(size);
       window.set(this.#window.subarray(this.#position, this.#filled));
     } else {
       window.copyWithin(0, this.#position, this.#filled);
@@ -349,8 +349,8 @@ function checksumFits(bytes: Uint8Array, start: number, end: number, version: nu
 
 /** Whether there is nothing but zeros from `offset` on. */
 export async function isZeroToEnd(file: FileHandle, offset: number, fileSize: number): Promise<boolean> {
-  const window = Buffer.allocUnsafeSlow(Math.min(WINDOW_BYTES, Math.max(0, fileSize - offset)));
-  for (let at = offset; at < fileSize; ) {
+  const window = allocate(Math.min(WINDOW_BYTES, Math.max(0, fileSize - offset)));
+  for (let at = offset; at < fileSize;) {
     const read = await readFully(file, window.subarray(0, Math.min(window.length, fileSize - at)), at);
     if (read === 0) return true;
     for (let index = 0; index < read; index++) if (window[index] !== 0) return false;
@@ -374,10 +374,10 @@ export async function findDurableIdBehind(
   const pattern = Buffer.alloc(4);
   writeU32(pattern, 0, frameBytes | FLAG_CONTROL);
   let durableId = 0;
-  const window = Buffer.allocUnsafeSlow(Math.min(WINDOW_BYTES, Math.max(0, fileSize - offset)));
-  for (let at = offset; at < fileSize; ) {
+  const window = allocate(Math.min(WINDOW_BYTES, Math.max(0, fileSize - offset)));
+  for (let at = offset; at < fileSize;) {
     const read = await readFully(file, window.subarray(0, Math.min(window.length, fileSize - at)), at);
-    const filled = window.subarray(0, read);
+    const filled = Buffer.from(window.buffer, 0, read);
     for (let found = filled.indexOf(pattern); found >= 0; found = filled.indexOf(pattern, found + 1)) {
       if (found + frameBytes > read || !checksumFits(filled, found, found + frameBytes, 4, salt)) continue;
       const lastId = readU64(filled, found + 4) ?? 0;

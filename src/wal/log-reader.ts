@@ -74,10 +74,7 @@ export class LogReader<E> {
    * @example
    * const { lastEntryId } = await reader.replayEach(({ entryId, entry }) => index.apply(entry), { mode: 'bestEffort' });
    */
-  async replayEach(
-    visit: (record: WalRecord<E>) => unknown,
-    options: ReplayOptions = {},
-  ): Promise<ReplayReport> {
+  async replayEach(visit: (record: WalRecord<E>) => unknown, options: ReplayOptions = {}): Promise<ReplayReport> {
     const scan = this.#scan(options);
     const reader = new ByteReader();
     let count = 0;

@@ -4,6 +4,7 @@
 import { CorruptionError, NotFoundError, TornTailError, TruncatedError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import type { FrameBlock } from './frame-scanner.js';
+import { checkReaches } from './inspect-log.js';
 import type { LogLayout } from './layout.js';
 import { readSegmentChain, type Segment, type SegmentChain } from './segment-chain.js';
 import { checkSealedSegment, judgeEnd, scannerOf, type LogEnd, type TornTail } from './tail.js';
@@ -88,7 +89,8 @@ export class LogScan {
         { path: first.path, entryId: wanted },
       );
     let begin = 0;
-    while (from !== undefined && begin + 1 < segments.length && segments[begin + 1]!.header.startEntryId <= from) begin++;
+    while (from !== undefined && begin + 1 < segments.length && segments[begin + 1]!.header.startEntryId <= from)
+      begin++;
     this.lastEntryId = segments[begin]!.header.startEntryId - 1;
     return begin;
   }
@@ -117,7 +119,8 @@ export class LogScan {
         yield block;
       }
       this.bytesRead += scanner.validEnd - segment.header.bytes;
-      this.lastEntryId = upTo === undefined ? scanner.lastId : Math.min(scanner.lastId, Math.max(upTo, startEntryId - 1));
+      this.lastEntryId =
+        upTo === undefined ? scanner.lastId : Math.min(scanner.lastId, Math.max(upTo, startEntryId - 1));
       if (upTo !== undefined && scanner.lastId >= upTo) return;
       if (!isLast) {
         checkSealedSegment(scanner, segment, nextStartId);
@@ -133,7 +136,7 @@ export class LogScan {
   /** The last segment's header is torn: its maker had synced everything before it. */
   #tornSegment(torn: NonNullable<SegmentChain['torn']>, isOnly: boolean): void {
     if (isOnly) this.#nothingThere();
-    else this.#checkReaches(torn.path);
+    else checkReaches(this.lastEntryId, this.#range.durableId ?? 0, torn.path);
     this.#torn(
       { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason },
       this.lastEntryId + 1,
@@ -148,15 +151,6 @@ export class LogScan {
         path: this.#layout.folder,
         entryId: from,
       });
-  }
-
-  #checkReaches(path: string): void {
-    const { durableId = 0 } = this.#range;
-    if (this.lastEntryId < durableId)
-      throw new CorruptionError(
-        `The log ends with entry ${this.lastEntryId}, but entries up to ${durableId} were on stable storage. Restore it from a backup`,
-        { path, entryId: this.lastEntryId + 1 },
-      );
   }
 
   #torn(tornTail: TornTail, entryId: number): void {

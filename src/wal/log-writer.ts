@@ -226,19 +226,24 @@ export class LogWriter<E> implements AsyncDisposable {
     clearTimeout(this.#timer);
     this.#watch.stop();
     try {
-      if (this.#loop.failure === undefined) await this.#loop.finish();
-      else if (!this.#loop.failureTold) throw this.#loop.tell(this.#loop.failure);
+      await this.#end();
     } finally {
-      const failed = this.#loop.failure !== undefined;
-      try {
-        await this.#loop.close();
-      } catch (error) {
-        // After a failure the file's state is unknown anyway, and has been reported.
-        if (!failed) throw error;
-      } finally {
-        await this.#lock.release();
-      }
+      await this.#lock.release();
     }
+  }
+
+  async #end(): Promise<void> {
+    const loop = this.#loop;
+    try {
+      if (loop.failure === undefined) await loop.finish();
+    } catch (error) {
+      // After a failure the file's state is unknown anyway, and has been reported: what close says adds nothing.
+      await loop.close().catch(() => undefined);
+      throw error;
+    }
+    if (loop.failure === undefined) return loop.close();
+    await loop.close().catch(() => undefined);
+    if (!loop.failureTold) throw loop.tell(loop.failure);
   }
 
   #rejectClosed(): Promise<never> {

@@ -5,16 +5,18 @@
 // that starts then reads it well, and loses it, and every acknowledged entry behind it, at the next power cut. Syncing
 // again does not help, the page counts as written. Writing the same bytes again and then syncing does.
 
+import { allocate } from '../bytes/allocate.js';
 import { checkId, MAX_ID, readU32 } from '../bytes/u64.js';
 import { AlreadyExistsError, CorruptionError, NotFoundError } from '../errors/index.js';
 import type { Directory, FileHandle, Lock, RandomBytes } from '../storage/index.js';
 import { makeDirectoryDurable, readFully, writeFully } from '../storage/index.js';
 import { SEGMENT_HEADER_BYTES, SEGMENT_VERSION } from './format.js';
+import { checkReaches, readEnd } from './inspect-log.js';
 import type { LogLayout } from './layout.js';
 import { readSegmentChain, type Segment } from './segment-chain.js';
 import { SegmentFile, type SegmentPlan } from './segment-file.js';
 import { drawSalt, type SegmentFill } from './staging.js';
-import { checkSealedSegment, judgeEnd, scannerOf, type LogEnd, type TornTail } from './tail.js';
+import { judgeEnd, scannerOf, type LogEnd, type TornTail } from './tail.js';
 
 const REWRITE_WINDOW_BYTES = 256 * 1024;
 
@@ -122,7 +124,8 @@ async function openLocked(
     rewrittenBytes = repaired.rewrittenBytes;
     tornTail = repaired.end.tornTail;
   } else if (last !== undefined) {
-    lastId = await lastIdOf(directory, last, durableId);
+    lastId = (await readEnd(directory, last, undefined)).lastEntryId;
+    checkReaches(lastId, durableId, last.path);
   }
   if (torn !== undefined)
     tornTail = { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason };
@@ -184,30 +187,12 @@ async function scanToEnd(file: FileHandle, fileSize: number, segment: Segment, d
 }
 
 async function rewrite(file: FileHandle, from: number, end: number): Promise<void> {
-  const window = Buffer.allocUnsafeSlow(Math.min(REWRITE_WINDOW_BYTES, end - from));
-  for (let at = from; at < end; ) {
+  const window = allocate(Math.min(REWRITE_WINDOW_BYTES, end - from));
+  for (let at = from; at < end;) {
     const read = await readFully(file, window.subarray(0, Math.min(window.length, end - at)), at);
     if (read === 0) throw new CorruptionError('The file became shorter while it was repaired', { path: file.path });
     await writeFully(file, window.subarray(0, read), at);
     at += read;
-  }
-}
-
-/** Last entry of a segment that was complete before its successor was begun. */
-async function lastIdOf(directory: Directory, segment: Segment, durableId: number): Promise<number> {
-  const file = await directory.open(segment.path, 'read');
-  try {
-    const scanner = scannerOf(file, await file.size(), segment);
-    while ((await scanner.next()) !== undefined);
-    checkSealedSegment(scanner, segment, undefined);
-    if (scanner.lastId < durableId)
-      throw new CorruptionError(
-        `The log ends with entry ${scanner.lastId}, but entries up to ${durableId} were on stable storage. Restore it from a backup`,
-        { path: segment.path, entryId: scanner.lastId + 1 },
-      );
-    return scanner.lastId;
-  } finally {
-    await file.close();
   }
 }
 

@@ -1,6 +1,7 @@
 // Reading a log that recovery refuses: every frame that is whole by its checksum, wherever it lies, and a list of every
 // byte range and id that is not. Nothing is repaired, skipped in silence, or written.
 
+import { allocate } from '../bytes/allocate.js';
 import { crc32 } from '../bytes/crc32.js';
 import { readU32, readU64 } from '../bytes/u64.js';
 import { CairnError } from '../errors/index.js';
@@ -84,17 +85,22 @@ async function salvageSegment(
     await readFully(file, first, 0);
     const header = headerOf(first, layout, path);
     if ('torn' in header) {
-      lost.push({ path, offset: 0, bytes: size, reason: `${header.torn}; without it no frame can be told from chance` });
+      lost.push({
+        path,
+        offset: 0,
+        bytes: size,
+        reason: `${header.torn}; without it no frame can be told from chance`,
+      });
       return;
     }
-    const window = Buffer.allocUnsafeSlow(Math.min(WINDOW_BYTES, Math.max(0, size - header.bytes)));
+    const window = allocate(Math.min(WINDOW_BYTES, Math.max(0, size - header.bytes)));
     let badFrom: number | undefined;
     const endLoss = (offset: number): void => {
       if (badFrom !== undefined && offset > badFrom)
         lost.push({ path, offset: badFrom, bytes: offset - badFrom, reason: 'no whole frame' });
       badFrom = undefined;
     };
-    for (let base = header.bytes; base < size; ) {
+    for (let base = header.bytes; base < size;) {
       const filled = await readFully(file, window.subarray(0, Math.min(window.length, size - base)), base);
       if (filled === 0) break;
       const isEnd = base + filled >= size;
@@ -112,7 +118,7 @@ async function salvageSegment(
         if (!control)
           found({
             entryId: readU64(window, position + 4)!,
-            payload: window.subarray(position + FRAME_HEADER_BYTES, position + length).slice(),
+            payload: window.slice(position + FRAME_HEADER_BYTES, position + length),
             path,
             offset: base + position,
           });

@@ -75,7 +75,8 @@ async function readHeader(
         path,
         offset: 16,
       });
-    if (header.startEntryId === 0) throw new FormatError('Entry ids begin at 1, the header says 0', { path, offset: 8 });
+    if (header.startEntryId === 0)
+      throw new FormatError('Entry ids begin at 1, the header says 0', { path, offset: 8 });
     return { segmentId, path, header, createdAt: (await directory.stat(path))?.createdAt ?? 0 };
   } finally {
     await file.close();

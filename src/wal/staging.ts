@@ -98,7 +98,9 @@ export class Staging<E> {
         this.#encodeNth(entry, index);
         sizes.push(this.#tail.writer.length - before);
         if (this.#tail.writer.length - start > MAX_BATCH_BYTES)
-          throw new FormatError(`A batch may take ${MAX_BATCH_BYTES} bytes; append it in several, or in larger entries`);
+          throw new FormatError(
+            `A batch may take ${MAX_BATCH_BYTES} bytes; append it in several, or in larger entries`,
+          );
       }
     } catch (error) {
       this.#tail.writer.length = start;
@@ -147,7 +149,8 @@ export class Staging<E> {
   }
 
   #nextId(count: number): number {
-    if (this.lastId > MAX_ID - count) throw new FormatError('Entry ids are used up: the next one would be above 2^53-1');
+    if (this.lastId > MAX_ID - count)
+      throw new FormatError('Entry ids are used up: the next one would be above 2^53-1');
     return this.lastId + 1;
   }
 

@@ -8,6 +8,7 @@
 // The crate's segments (versions 2 and 3) have no control frames. There only a frame that ends too early, or zeros to
 // the end of the file, count as interrupted, and only if no whole frame follows.
 
+import { allocate } from '../bytes/allocate.js';
 import { crc32 } from '../bytes/crc32.js';
 import { readU32, readU64 } from '../bytes/u64.js';
 import { CorruptionError } from '../errors/index.js';
@@ -61,13 +62,17 @@ export function scannerOf(
   });
 }
 
-/** Judges how the scan of the last segment ended. Throws {@link CorruptionError} for damage at or below D. */
+/**
+ * Judges how the scan of the last segment ended. Throws {@link CorruptionError} for damage at or below D, and, if the
+ * log `mustReach` D, for one that ends whole but before it.
+ */
 export async function judgeEnd(
   scanner: FrameScanner,
   file: FileHandle,
   fileSize: number,
   segment: Segment,
   knownDurableId: number,
+  mustReach = true,
 ): Promise<LogEnd> {
   const { damage, lastId } = scanner;
   const { header, path, segmentId } = segment;
@@ -84,7 +89,9 @@ export async function judgeEnd(
         facts,
       );
     if (header.version !== 4) {
-      const follower = damage.zeros ? undefined : await findFrameBehind(file, damage.offset, fileSize, header.version, lastId);
+      const follower = damage.zeros
+        ? undefined
+        : await findFrameBehind(file, damage.offset, fileSize, header.version, lastId);
       if (follower !== undefined || !(damage.short || damage.zeros))
         throw new CorruptionError(
           follower === undefined
@@ -93,7 +100,7 @@ export async function judgeEnd(
           facts,
         );
     }
-  } else if (lastId < durableId) {
+  } else if (lastId < durableId && mustReach) {
     throw new CorruptionError(
       `The log ends with entry ${lastId}, but entries up to ${durableId} were on stable storage. Restore it from a backup`,
       { path, offset: fileSize, entryId: lastId + 1 },
@@ -137,8 +144,8 @@ async function findFrameBehind(
   version: number,
   lastId: number,
 ): Promise<number | undefined> {
-  const window = Buffer.allocUnsafeSlow(64 * 1024);
-  for (let at = offset + 1; at + FRAME_HEADER_BYTES < fileSize; ) {
+  const window = allocate(64 * 1024);
+  for (let at = offset + 1; at + FRAME_HEADER_BYTES < fileSize;) {
     const read = await readFully(file, window.subarray(0, Math.min(window.length, fileSize - at)), at);
     for (let index = 0; index + FRAME_HEADER_BYTES <= read; index++) {
       const length = readU32(window, index);
@@ -146,7 +153,7 @@ async function findFrameBehind(
       if (length <= FRAME_HEADER_BYTES || length > MAX_FRAME_BYTES || at + index + length > fileSize) continue;
       // Ids are dense: one that a segment of this size could not reach is not an id.
       if (id === undefined || id <= lastId || id - lastId > fileSize / FRAME_HEADER_BYTES) continue;
-      const frame = Buffer.allocUnsafeSlow(length);
+      const frame = allocate(length);
       if ((await readFully(file, frame, at + index)) < length) continue;
       const seed = version === 2 ? 0 : crc32(frame, 0, 12);
       if (crc32(frame, FRAME_HEADER_BYTES, length, seed) === readU32(frame, 12)) return id;

@@ -29,7 +29,12 @@ const collected = new FinalizationRegistry<Watched>((writer) => {
   if (lost !== undefined) process.emitWarning(lost, { code: 'CAIRN_UNFLUSHED' });
 });
 
-export function watchForUnflushed(writer: object, folder: string, appended: Appended, flushed: Flushed): UnflushedWatch {
+export function watchForUnflushed(
+  writer: object,
+  folder: string,
+  appended: Appended,
+  flushed: Flushed,
+): UnflushedWatch {
   // One listener for all writers, only while there are any to speak of.
   if (watched.size === 0) process.on('exit', warnAtExit);
   const entry: Watched = { folder, appended, flushed };

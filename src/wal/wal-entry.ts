@@ -117,7 +117,8 @@ function id(writer: ByteWriter, value: number, field: string): void {
 }
 
 function u32(writer: ByteWriter, value: number, field: string): void {
-  if (!Number.isInteger(value) || value < 0 || value > MAX_U32 || Object.is(value, -0)) throw badInteger(value, '2^32-1', field);
+  if (!Number.isInteger(value) || value < 0 || value > MAX_U32 || Object.is(value, -0))
+    throw badInteger(value, '2^32-1', field);
   writer.varint(value);
 }
 
@@ -145,7 +146,9 @@ function lengthOf(values: unknown, field: string): number {
 function badInteger(value: number, most: string, field: string): EncodeError | FormatError {
   const message = `Field '${field}' must be an integer from 0 to ${most}, got ${Object.is(value, -0) ? '-0' : String(value)}`;
   // Too large is a limit of the format; anything else was never an integer of any format.
-  return Number.isInteger(value) && value > 0 ? new FormatError(message, { field }) : new EncodeError(message, { field });
+  return Number.isInteger(value) && value > 0
+    ? new FormatError(message, { field })
+    : new EncodeError(message, { field });
 }
 
 function readIds(reader: ByteReader): number[] {

@@ -6,11 +6,11 @@ import { InvalidArgumentError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import { makeDirectoryDurable, removeDurable, renameDurable } from '../storage/index.js';
 import { normalizePath } from '../storage/path.js';
+import { readEnd } from './inspect-log.js';
 import { walLayout } from './layout.js';
 import { notify, type WalObserver } from './observer.js';
 import { salvageLog, type SalvagedEntry, type SalvageReport } from './salvage.js';
 import { readSegmentChain } from './segment-chain.js';
-import { judgeEnd, scannerOf } from './tail.js';
 
 /** The entries that a segment holds. */
 export interface SegmentRange {
@@ -70,28 +70,19 @@ export class WalMaintenance {
    * Throws `CorruptionError` for a missing or foreign segment.
    */
   async segmentRanges(): Promise<SegmentRange[]> {
-    const { segments } = await readSegmentChain(this.#directory, walLayout);
+    const { segments, torn } = await readSegmentChain(this.#directory, walLayout);
     const ranges: SegmentRange[] = [];
     for (const [index, segment] of segments.entries()) {
       const { segmentId, path } = segment;
       const { startEntryId, version } = segment.header;
       const next = segments[index + 1];
-      const end = next === undefined ? await this.#lastIdOf(segment) : next.header.startEntryId - 1;
+      const end =
+        next === undefined
+          ? (await readEnd(this.#directory, segment, torn === undefined ? 0 : undefined)).lastEntryId
+          : next.header.startEntryId - 1;
       ranges.push({ segmentId, path, startEntryId, endEntryId: end < startEntryId ? undefined : end, version });
     }
     return ranges;
-  }
-
-  async #lastIdOf(segment: Parameters<typeof judgeEnd>[3]): Promise<number> {
-    const file = await this.#directory.open(segment.path, 'read');
-    try {
-      const fileSize = await file.size();
-      const scanner = scannerOf(file, fileSize, segment);
-      while ((await scanner.next()) !== undefined);
-      return (await judgeEnd(scanner, file, fileSize, segment, 0)).lastEntryId;
-    } finally {
-      await file.close();
-    }
   }
 
   /**
@@ -115,11 +106,7 @@ export class WalMaintenance {
     }
   }
 
-  async #truncate(
-    lastEntryId: number,
-    options: TruncateOptions,
-    archive: string | undefined,
-  ): Promise<TruncateReport> {
+  async #truncate(lastEntryId: number, options: TruncateOptions, archive: string | undefined): Promise<TruncateReport> {
     const ranges = await this.#rangesByHeader();
     const removed: SegmentRange[] = [];
     const kept: { segment: SegmentRange; reason: KeepReason }[] = [];
@@ -133,8 +120,7 @@ export class WalMaintenance {
       }
       if (options.dryRun !== true) {
         const { segmentId, path } = segment;
-        const asked = observer?.onBeforeTruncate;
-        if (asked !== undefined && notify(() => asked.call(observer, segmentId, path)) === false) {
+        if (notify(() => observer?.onBeforeTruncate?.(segmentId, path)) === false) {
           kept.push({ segment, reason: 'vetoed' });
           continue;
         }

@@ -1,0 +1,56 @@
+// cairnlog: everything that most programs need. The layers below have subpaths of their own with all they offer.
+
+export {
+  AlreadyExistsError,
+  BackpressureError,
+  CairnError,
+  ClosedError,
+  CorruptionError,
+  DecodeError,
+  EncodeError,
+  FormatError,
+  InvalidArgumentError,
+  LockError,
+  NotFoundError,
+  PathError,
+  PoisonedError,
+  RecoveryError,
+  StorageError,
+  TornTailError,
+  TruncatedError,
+  type ErrorFacts,
+} from './errors/index.js';
+
+export { FsDirectory, MemoryDirectory, type Directory } from './storage/index.js';
+
+export {
+  every,
+  interval,
+  manual,
+  messagePackCodec,
+  perAppend,
+  RecordLog,
+  RecordLogReader,
+  walEntryCodec,
+  WalMaintenance,
+  WalReader,
+  WalWriter,
+  type Codec,
+  type FlushPolicy,
+  type ReplayReport,
+  type TornTail,
+  type WalEntry,
+  type WalObserver,
+  type WalRecord,
+  type WalWriterOptions,
+} from './wal/index.js';
+
+export { CheckpointFile, CheckpointPublisher, type CheckpointInfo, type PublishResult } from './checkpoint/index.js';
+export {
+  recoverWithWal,
+  type RecoverOptions,
+  type Recovery,
+  type RecoveryReport,
+  type SkippedCheckpoint,
+} from './recovery/index.js';
+export { RecoveryManager, SegmentIndex } from './segment-index/index.js';

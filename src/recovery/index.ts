@@ -1,0 +1,4 @@
+// Recovery: checkpoint and log suffix → state, and a report of how.
+
+export { recoverWithWal, type RecoverOptions, type Recovery } from './recover.js';
+export type { RecoveryReport, SkippedCheckpoint } from './report.js';

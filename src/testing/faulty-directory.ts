@@ -1,0 +1,196 @@
+// A Directory in front of another one that numbers every operation and can make any of them fail, fall short, or be the
+// last thing that the process does. For finding out what a program does when the disk is not well.
+
+import { StorageError } from '../errors/index.js';
+import type { Directory, FileHandle, FileInfo, Lock, OpenMode } from '../storage/index.js';
+
+/** One call to the disk. */
+export interface DiskOperation {
+  /** From 1, over all operations of the directory. */
+  readonly number: number;
+  readonly kind:
+    | 'open'
+    | 'create'
+    | 'stat'
+    | 'list'
+    | 'makeDirectory'
+    | 'rename'
+    | 'remove'
+    | 'syncDirectory'
+    | 'lock'
+    | 'read'
+    | 'write'
+    | 'datasync'
+    | 'truncate'
+    | 'size'
+    | 'close';
+  readonly path: string;
+  /** Of `read`, `write` and `truncate`. */
+  readonly offset?: number;
+  /** Of `read` and `write`: how many are asked for. */
+  readonly bytes?: number;
+}
+
+/**
+ * What happens instead. `error`: the operation fails with that system error and does nothing. `short`: a read or write
+ * does only that many bytes. `stop`: the process ends here, and every later operation fails too; a write may get
+ * `bytes` of itself done first.
+ */
+export type Fault =
+  | { readonly kind: 'error'; readonly errno: string }
+  | { readonly kind: 'short'; readonly bytes: number }
+  | { readonly kind: 'stop'; readonly bytes?: number };
+
+/** Operations that change something, the ones a crash can come between. */
+export function isMutation({ kind }: DiskOperation): boolean {
+  return MUTATIONS.has(kind);
+}
+
+const MUTATIONS = new Set<DiskOperation['kind']>([
+  'create',
+  'makeDirectory',
+  'rename',
+  'remove',
+  'syncDirectory',
+  'write',
+  'datasync',
+  'truncate',
+]);
+
+/**
+ * Injects faults.
+ *
+ * @example
+ * const disk = new FaultyDirectory(new MemoryDirectory(), (op) =>
+ *   op.kind === 'datasync' && op.path === 'wal/wal_1.log' ? { kind: 'error', errno: 'EIO' } : undefined,
+ * );
+ */
+export class FaultyDirectory implements Directory {
+  /** Operations so far. */
+  operations = 0;
+  /** Faults so far; a test that counts on one checks that it came. */
+  faults = 0;
+  /** Whether a `stop` was met. */
+  stopped = false;
+  /** Decides each operation's fate; may be replaced at any time. */
+  decide: (operation: DiskOperation) => Fault | undefined;
+
+  readonly #inner: Directory;
+
+  constructor(inner: Directory, decide: (operation: DiskOperation) => Fault | undefined = () => undefined) {
+    this.#inner = inner;
+    this.decide = decide;
+  }
+
+  async open(path: string, mode: OpenMode): Promise<FileHandle> {
+    this.#check({ kind: mode === 'create' ? 'create' : 'open', path });
+    return new FaultyHandle(await this.#inner.open(path, mode), (operation) => this.#check(operation));
+  }
+
+  async stat(path: string): Promise<FileInfo | undefined> {
+    this.#check({ kind: 'stat', path });
+    return this.#inner.stat(path);
+  }
+
+  async list(path: string): Promise<string[]> {
+    this.#check({ kind: 'list', path });
+    return this.#inner.list(path);
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    this.#check({ kind: 'makeDirectory', path });
+    return this.#inner.makeDirectory(path);
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    this.#check({ kind: 'rename', path: from });
+    return this.#inner.rename(from, to);
+  }
+
+  async remove(path: string): Promise<void> {
+    this.#check({ kind: 'remove', path });
+    return this.#inner.remove(path);
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    this.#check({ kind: 'syncDirectory', path });
+    return this.#inner.syncDirectory(path);
+  }
+
+  async lock(path: string): Promise<Lock> {
+    this.#check({ kind: 'lock', path });
+    return this.#inner.lock(path);
+  }
+
+  /** Throws for `error` and `stop`; returns the bytes that may be done where fewer than asked. */
+  #check(operation: Omit<DiskOperation, 'number'>): { bytes: number; stop: boolean } | undefined {
+    if (this.stopped) throw stopped(operation.path);
+    const fault = this.decide({ number: ++this.operations, ...operation });
+    if (fault === undefined) return undefined;
+    this.faults++;
+    if (fault.kind === 'short') return { bytes: fault.bytes, stop: false };
+    if (fault.kind === 'error')
+      throw new StorageError(`Injected: ${fault.errno} at ${operation.kind}`, {
+        path: operation.path,
+        errno: fault.errno,
+      });
+    this.stopped = true;
+    if (operation.kind === 'write' && fault.bytes !== undefined) return { bytes: fault.bytes, stop: true };
+    throw stopped(operation.path);
+  }
+}
+
+function stopped(path: string): StorageError {
+  return new StorageError('The simulated process has ended', { path, errno: 'ESTOPPED' });
+}
+
+class FaultyHandle implements FileHandle {
+  readonly path: string;
+  readonly #inner: FileHandle;
+  readonly #check: (
+    operation: Omit<DiskOperation, 'number'>,
+  ) => { readonly bytes: number; readonly stop: boolean } | undefined;
+
+  constructor(
+    inner: FileHandle,
+    check: (operation: Omit<DiskOperation, 'number'>) => { bytes: number; stop: boolean } | undefined,
+  ) {
+    this.path = inner.path;
+    this.#inner = inner;
+    this.#check = check;
+  }
+
+  async read(target: Uint8Array, offset: number): Promise<number> {
+    const limit = this.#check({ kind: 'read', path: this.path, offset, bytes: target.length });
+    return this.#inner.read(limit === undefined ? target : target.subarray(0, limit.bytes), offset);
+  }
+
+  async write(source: Uint8Array, offset: number): Promise<number> {
+    const limit = this.#check({ kind: 'write', path: this.path, offset, bytes: source.length });
+    if (limit === undefined) return this.#inner.write(source, offset);
+    const count = limit.bytes === 0 ? 0 : await this.#inner.write(source.subarray(0, limit.bytes), offset);
+    if (limit.stop) throw stopped(this.path);
+    return count;
+  }
+
+  async datasync(): Promise<void> {
+    this.#check({ kind: 'datasync', path: this.path });
+    return this.#inner.datasync();
+  }
+
+  async truncate(size: number): Promise<void> {
+    this.#check({ kind: 'truncate', path: this.path, offset: size });
+    return this.#inner.truncate(size);
+  }
+
+  async size(): Promise<number> {
+    this.#check({ kind: 'size', path: this.path });
+    return this.#inner.size();
+  }
+
+  async close(): Promise<void> {
+    // The handle is gone either way, as a descriptor is when close reports an error.
+    await this.#inner.close();
+    this.#check({ kind: 'close', path: this.path });
+  }
+}

@@ -1,0 +1,78 @@
+// What a log holds, without decoding an entry: which ids, which log, and how it ends. Only the last segment is read.
+
+import { CorruptionError } from '../errors/index.js';
+import type { Directory } from '../storage/index.js';
+import { walLayout } from './layout.js';
+import { readSegmentChain, type Segment } from './segment-chain.js';
+import { checkSealedSegment, judgeEnd, scannerOf, type TornTail } from './tail.js';
+
+export interface LogExtent {
+  readonly logId: number | undefined;
+  /** Whether there is any segment. */
+  readonly exists: boolean;
+  /** First entry that is there; `lastEntryId + 1` for a log without entries, 1 for one without segments. */
+  readonly firstEntryId: number;
+  readonly lastEntryId: number;
+  readonly tornTail: TornTail | undefined;
+}
+
+export interface InspectOptions {
+  /** Entries up to here are known to be durable, given the log's id; damage at or below is `CorruptionError`. */
+  readonly durableId: (logId: number | undefined) => number;
+  /** Whether a log that ends whole but before that is `CorruptionError` too. */
+  readonly mustReach: boolean;
+}
+
+export async function inspectLog(directory: Directory, options: InspectOptions): Promise<LogExtent> {
+  const { segments, torn, logId } = await readSegmentChain(directory, walLayout);
+  const durableId = options.durableId(logId);
+  const first = segments[0];
+  const last = segments.at(-1);
+  const tornHeader: TornTail | undefined =
+    torn === undefined
+      ? undefined
+      : { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason };
+  if (first === undefined || last === undefined)
+    return { logId, exists: false, firstEntryId: 1, lastEntryId: 0, tornTail: tornHeader };
+  const end = await readEnd(directory, last, torn === undefined ? durableId : undefined, options.mustReach);
+  if (options.mustReach) checkReaches(end.lastEntryId, durableId, last.path);
+  return {
+    logId,
+    exists: true,
+    firstEntryId: first.header.startEntryId,
+    lastEntryId: end.lastEntryId,
+    tornTail: end.tornTail ?? tornHeader,
+  };
+}
+
+/**
+ * Reads the last segment that holds entries. `durableId`: it is the last of the log and may have a torn tail;
+ * `undefined`: a later one was begun, so this one must be complete.
+ */
+export async function readEnd(
+  directory: Directory,
+  segment: Segment,
+  durableId: number | undefined,
+  mustReach = true,
+): Promise<{ lastEntryId: number; tornTail: TornTail | undefined }> {
+  const file = await directory.open(segment.path, 'read');
+  try {
+    const fileSize = await file.size();
+    const scanner = scannerOf(file, fileSize, segment);
+    while ((await scanner.next()) !== undefined);
+    if (durableId !== undefined) return await judgeEnd(scanner, file, fileSize, segment, durableId, mustReach);
+    checkSealedSegment(scanner, segment, undefined);
+    return { lastEntryId: scanner.lastId, tornTail: undefined };
+  } finally {
+    await file.close();
+  }
+}
+
+/** Throws unless the log reaches entry `durableId`. */
+export function checkReaches(lastEntryId: number, durableId: number, path: string): void {
+  if (lastEntryId < durableId)
+    throw new CorruptionError(
+      `The log ends with entry ${lastEntryId}, but entries up to ${durableId} were on stable storage. Restore it from a backup`,
+      { path, entryId: lastEntryId + 1 },
+    );
+}
