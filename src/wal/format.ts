@@ -22,7 +22,7 @@ import { CorruptionError, FormatError } from '../errors/index.js';
 export const SEGMENT_VERSION = 4;
 export const SEGMENT_HEADER_BYTES = 40;
 /** Header of the crate's versions 2 and 3: the first 24 bytes of ours. */
-export const CRATE_HEADER_BYTES = 24;
+const CRATE_HEADER_BYTES = 24;
 
 export const FRAME_HEADER_BYTES = 16;
 /** Largest payload of one entry: 16 MiB, inclusive. */

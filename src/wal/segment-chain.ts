@@ -15,7 +15,7 @@ export interface Segment extends SegmentFile {
 }
 
 /** The last segment, when the crash came while it was being made: it never held an entry. */
-export interface TornSegment extends SegmentFile {
+interface TornSegment extends SegmentFile {
   readonly size: number;
   readonly reason: string;
 }
