@@ -365,6 +365,16 @@ describe('Requirements: format and decoder', () => {
         const error = await rejects(recovered(directory, { apply: raise(thrown) }), RecoveryError);
         expect(error.cause).to.equal(thrown);
       });
+
+      it(`${name} from restore ends the recovery, and is no reason to pass over a checkpoint`, async () => {
+        const directory = await closedLog('one', 'two');
+        await put(directory, 'checkpoints/x', Buffer.alloc(0));
+        const path = 'checkpoints/ckpt_1.ckpt';
+        await CheckpointFile.write(directory, path, { lastAppliedId: 1, codec: textCodec, items: ['state'] });
+        const error = await rejects(recovered(directory, { restore: raise(thrown) }), RecoveryError);
+        expect(error.cause).to.equal(thrown);
+        expect(error.path).to.equal(path);
+      });
     }
 
     function raise(error: Error): () => never {
