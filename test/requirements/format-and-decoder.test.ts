@@ -308,7 +308,31 @@ describe('Requirements: format and decoder', () => {
         await rejects(replayed(directory, { upTo: 3 }), CorruptionError);
         expect(await replayed(directory, { upTo: 0 })).to.deep.equal([]);
       });
+
+      it(`recovers up to an entry before one whose ${where} is damaged`, async () => {
+        const directory = await closedLog('one', 'two', 'three', 'four');
+        await edit(directory, FIRST, (bytes) => void (bytes[frameOf(bytes, 3).offset + offset]! ^= 0x10));
+        for (const mode of ['strict', 'bestEffort'] as const) {
+          expect((await recovered(directory, { upTo: 2, mode })).state).to.deep.equal(['one', 'two']);
+          await rejects(recovered(directory, { upTo: 3, mode }), CorruptionError);
+        }
+      });
     }
+
+    it('recovers up to an entry before damage, from a checkpoint that is older', async () => {
+      const directory = await closedLog('one', 'two', 'three', 'four');
+      await put(directory, 'checkpoints/x', Buffer.alloc(0));
+      for (const lastAppliedId of [1, 4])
+        await CheckpointFile.write(directory, `checkpoints/ckpt_${lastAppliedId}.ckpt`, {
+          lastAppliedId,
+          codec: textCodec,
+          items: [`state of ${lastAppliedId}`],
+        });
+      await edit(directory, FIRST, (bytes) => void (bytes[frameOf(bytes, 3).offset + 16]! ^= 1));
+      const { state, lastEntryId, report } = await recovered(directory, { upTo: 2 });
+      expect(state).to.deep.equal(['state of 1', 'two']);
+      expect([lastEntryId, report.checkpoint?.lastAppliedId]).to.deep.equal([2, 1]);
+    });
 
     it('replays a part of a batch without the checksums of the rest', async () => {
       const directory = new MemoryDirectory();
