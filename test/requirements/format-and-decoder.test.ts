@@ -21,7 +21,7 @@ import { crateCheckpointCodec, segmentIndexItemCodec } from 'cairnlog/segment-in
 import { FaultyDirectory } from 'cairnlog/testing';
 import { bytesCodec, type Codec } from 'cairnlog/wal';
 import { crc32 } from 'node:zlib';
-import { crateCheckpoint, crateFrame, crateHeader, crateSegment, putCrateLog, u32 } from '../support/crate-files.js';
+import { crateCheckpoint, crateFrame, crateHeader, crateSegment, u32 } from '../support/crate-files.js';
 import { bytesOf, contents, edit, put } from '../support/directory-contents.js';
 import { rejects, throws } from '../support/rejects.js';
 import { replayed, replayedBestEffort, text, textCodec } from '../support/text-log.js';
