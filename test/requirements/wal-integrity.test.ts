@@ -184,6 +184,7 @@ describe('Requirements: integrity of the log', () => {
       for (const [second, startsAt] of [
         [entry(4, 'four'), 4],
         [entry(2, 'two'), 2],
+        [entry(1, 'one'), 1],
       ] as const) {
         const directory = await madeOf(entry(1, 'one'), entry(2, 'two'));
         await put(directory, 'wal/wal_2.log', Buffer.concat([header(2, startsAt), second]));
