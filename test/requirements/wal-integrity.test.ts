@@ -231,6 +231,14 @@ describe('Requirements: integrity of the log', () => {
       const directory = new MemoryDirectory();
       await rejects(WalWriter.open(directory, { ...text, durableId: MAX_ID }), CorruptionError);
       expect(await contents(directory)).to.deep.equal({});
+      for (const tail of ['', 'a torn tail, which is then not cut either']) {
+        const crate = Buffer.concat([crateSegment(3, 1, MAX_ID, ['last']), Buffer.from(tail).subarray(0, 9)]);
+        await put(directory, 'wal/wal_1.log', crate);
+        const before = await contents(directory);
+        await rejects(WalWriter.open(directory, text), CorruptionError);
+        expect(await contents(directory)).to.deep.equal(before);
+        expect(await replayedBestEffort(directory)).to.deep.equal([`${MAX_ID}:last`]);
+      }
     });
 
     it('headers and frames with ids above are refused', async () => {
