@@ -134,7 +134,7 @@ export class FrameScanner {
         continue;
       }
       this.#done = true;
-      if (this.#filled > this.#position) this.#damaged('a frame or batch is cut short', { short: true });
+      if (this.#filled > this.#position) this.#cutShort();
     }
     if (this.damage?.reason === ZERO_LENGTH) await this.#lookForZeros(this.damage);
     return undefined;
@@ -280,6 +280,13 @@ export class FrameScanner {
     if (id <= (this.#marks.at(-1)?.id ?? this.#durableMark.id)) return;
     if (id <= this.durableId) this.#durableMark = { id, offset };
     else this.#marks.push({ id, offset });
+  }
+
+  /** The file ends before the frame or batch does. Zeros are no beginning of one, however few they are. */
+  #cutShort(): void {
+    const zeros = this.#window.subarray(this.#position, this.#filled).every((byte) => byte === 0);
+    if (zeros) this.#damaged(ZERO_LENGTH);
+    else this.#damaged('a frame or batch is cut short', { short: true });
   }
 
   #damaged(reason: string, kind: { short?: boolean } = {}): void {

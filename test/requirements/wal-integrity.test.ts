@@ -359,6 +359,20 @@ describe('Requirements: integrity of the log', () => {
         }
     });
 
+    it('any number of them, behind a complete segment, in every version: strict replay goes on', async () => {
+      for (let zeros = 1; zeros <= 40; zeros++)
+        for (const whole of [
+          [Buffer.concat([header(1, 1), entry(1, 'one')]), Buffer.concat([header(2, 2), entry(2, 'two')])],
+          [crateSegment(2, 1, 1, ['one']), crateSegment(2, 2, 2, ['two'])],
+          [crateSegment(3, 1, 1, ['one']), crateSegment(3, 2, 2, ['two'])],
+        ] as const) {
+          const directory = new MemoryDirectory();
+          await put(directory, 'wal/wal_1.log', Buffer.concat([whole[0], Buffer.alloc(zeros)]));
+          await put(directory, 'wal/wal_2.log', whole[1]);
+          expect(await replayed(directory), `${zeros} zeros`).to.deep.equal(['1:one', '2:two']);
+        }
+    });
+
     it('but not in the place of an entry that the next segment says was there', async () => {
       const directory = await madeOf(entry(1, 'one'), Buffer.alloc(entry(2, 'two').length));
       await put(directory, 'wal/wal_2.log', Buffer.concat([header(2, 3), entry(3, 'three')]));
