@@ -348,6 +348,22 @@ describe('Requirements: storage and record log', () => {
       return directory;
     }
 
+    it('the last segment: a torn tail, and what is still there is replayed', async () => {
+      const directory = await largeLog(600);
+      const whole = await bytesOf(directory, 'wal/wal_1.log');
+      for (const size of [framesOf(whole)[9]!.end + 100, 300_000]) {
+        const entries = framesOf(whole).filter(({ end }) => end <= size).length;
+        await put(directory, 'wal/wal_1.log', whole);
+        const disk = cutWhileRead(directory, 'wal/wal_1.log', size);
+        const { count, tornTail } = await new WalReader(disk, text).replayEach(() => undefined, { mode: 'bestEffort' });
+        expect([count, tornTail?.path]).to.deep.equal([entries, 'wal/wal_1.log']);
+        await put(directory, 'wal/wal_1.log', whole);
+        await rejects(replayed(disk), TornTailError);
+        await put(directory, 'wal/wal_1.log', whole);
+        await rejects(replayed(disk, { durableId: 600 }), CorruptionError);
+      }
+    });
+
     it('a complete segment: damage', async () => {
       const directory = await largeLog(1000);
       await rejects(replayed(cutWhileRead(directory, 'wal/wal_1.log', 300_000)), CorruptionError);
@@ -365,6 +381,24 @@ describe('Requirements: storage and record log', () => {
       await rejects(CheckpointFile.read(disk, 'c', { codec: textCodec }), CorruptionError);
       await write();
       await rejects(CheckpointFile.inspect(disk, 'c'), CorruptionError);
+    });
+
+    it('a writer that gives back preallocated space takes nothing from a reader beside it', async () => {
+      const memory = new MemoryDirectory();
+      const wal = await WalWriter.open(memory, { ...text, preallocateBytes: 1_000_000 });
+      for (let id = 1; id <= 100; id++) wal.append(`entry ${id}`);
+      await wal.flush();
+      const used = framesOf((await bytesOf(memory, 'wal/wal_1.log')).subarray(0, wal.currentSegmentBytes)).length;
+      expect(used).to.equal(100);
+      const file = await memory.open('wal/wal_1.log', 'update');
+      const size = wal.currentSegmentBytes;
+      const disk = new FaultyDirectory(memory, ({ kind, offset = 0 }) => {
+        if (kind === 'read' && offset > 0) void file.truncate(size);
+        return undefined;
+      });
+      expect(await replayedBestEffort(disk)).to.have.lengthOf(100);
+      await file.close();
+      await wal.close();
     });
   });
 
