@@ -44,9 +44,11 @@ export class StartingPoints {
       durableId: (logId) => {
         for (const { info } of checkpoints)
           if (info !== undefined && belongs(info.logId, logId)) claimed = Math.max(claimed, info.lastAppliedId);
-        return claimed;
+        // Whether the log goes on to a checkpoint later than the point in time is not looked at.
+        return (claimed = Math.min(claimed, options.upTo ?? claimed));
       },
       mustReach: !options.bestEffort,
+      upTo: options.upTo,
     });
     const durableId = log.exists ? Math.min(claimed, log.lastEntryId) : claimed;
     const points = new StartingPoints(log, [...checkpoints], durableId);

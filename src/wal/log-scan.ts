@@ -91,6 +91,8 @@ export class LogScan {
     let begin = 0;
     while (from !== undefined && begin + 1 < segments.length && segments[begin + 1]!.header.startEntryId <= from)
       begin++;
+    // Two segments that begin with the same entry: the first must be empty, which only reading it can tell.
+    while (begin > 0 && segments[begin - 1]!.header.startEntryId === segments[begin]!.header.startEntryId) begin--;
     this.lastEntryId = segments[begin]!.header.startEntryId - 1;
     return begin;
   }

@@ -129,7 +129,7 @@ async function openLocked(
   }
   if (torn !== undefined)
     tornTail = { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason };
-  if (lastId >= MAX_ID) throw new CorruptionError('Entry ids are used up', { path: layout.folder, entryId: lastId });
+  checkIdsAreLeft(lastId, layout);
   const plan: SegmentPlan = {
     segmentId: torn?.segmentId ?? (last === undefined ? 1 : last.segmentId + 1),
     startEntryId: lastId + 1,
@@ -156,6 +156,11 @@ async function openLocked(
   };
 }
 
+/** A new segment's header holds the next id. */
+function checkIdsAreLeft(lastId: number, layout: LogLayout): void {
+  if (lastId >= MAX_ID) throw new CorruptionError('Entry ids are used up', { path: layout.folder, entryId: lastId });
+}
+
 /** Cuts the last segment behind its last whole frame and makes everything before that durable. Leaves the file open. */
 async function repair(
   directory: Directory,
@@ -167,6 +172,8 @@ async function repair(
   try {
     const fileSize = await file.size();
     const end = await scanToEnd(file, fileSize, segment, knownDurableId);
+    // A segment of the crate is not appended to: it gets a successor. Whether it can is known before anything is cut.
+    if (segment.header.version !== SEGMENT_VERSION) checkIdsAreLeft(end.lastEntryId, layout);
     if (end.validEnd < fileSize) await file.truncate(end.validEnd);
     // Entries are only written to a segment whose header was synced. Without any, the header itself is in doubt.
     const from = end.durableEnd <= segment.header.bytes ? 0 : end.durableEnd;
