@@ -194,7 +194,7 @@ describe('Durability and crash holes', () => {
       }
     });
 
-  for (const preallocateBytes of [0])
+  for (const preallocateBytes of [0, 3000])
     it(`B03 a power cut at any moment while a segment with ${preallocateBytes} bytes of zeros is made leaves a log that opens`, async () => {
       const disk = new SimulatedDisk();
       let acknowledged = 0;
