@@ -377,6 +377,32 @@ describe('Durability and crash holes', () => {
     }
   });
 
+  it('B07 truncation beside a segment that is still being made leaves a log that a power cut cannot close', async () => {
+    const disk = new SimulatedDisk();
+    const wal = await open(disk, { segmentBytes: 100 });
+    for (const entry of numbered(4)) await wal.appendDurable(entry);
+    const full = wal.currentSegmentId;
+    // The process ends between the header of the next segment and its sync; maintenance comes before a writer does.
+    const crashed = new FaultyDirectory(disk, (operation) =>
+      operation.kind === 'datasync' && operation.path === `wal/wal_${full + 1}.log` ? { kind: 'stop' } : undefined,
+    );
+    await wal.close();
+    const resumed = await open(crashed, { segmentBytes: 100 });
+    resumed.append('entry 5');
+    await rejects(resumed.flush(), PoisonedError);
+    await resumed.close().catch(() => undefined);
+    expect(crashed.stopped).to.equal(true);
+
+    const found = disk.afterProcessEnd();
+    await new WalMaintenance(found).truncatePrefix(4);
+    for (const cut of [...extremes(found), ...everySubsetOfNames(found)]) {
+      const after = found.afterPowerCut(cut);
+      const again = await open(after);
+      expect(await again.appendDurable('entry 5')).to.equal(5);
+      await again.close();
+    }
+  });
+
   it('B07 an empty log beside checkpoints is not an empty state', async () => {
     const disk = new MemoryDirectory();
     const journal = await Journal.open(disk);
