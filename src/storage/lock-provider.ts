@@ -91,7 +91,11 @@ async function attemptFlock(path: string): Promise<Attempt> {
       if (status === 'missing') return 'unavailable';
       if (status === 1) return 'busy';
       if (status !== 0)
-        throw new LockError(`The file system refused to lock a file (flock ended with ${status})`, { path });
+        throw new LockError(
+          `The file system refused to lock a file (flock ended with ${status}). ` +
+            'Put the log on a file system that has locks, or pass a lockProvider that suits this one',
+          { path },
+        );
       // Between open and lock the file may have been removed and made anew: then we hold a lock that nobody looks at.
       const [ours, named] = [await file.stat(), await fs.promises.stat(path).catch(() => undefined)];
       if (named?.ino !== ours.ino || named.dev !== ours.dev) continue;
