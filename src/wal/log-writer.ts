@@ -164,13 +164,10 @@ export class LogWriter<E> implements AsyncDisposable {
   appendBatch(entries: readonly E[]): number[] {
     this.#checkReady();
     if (entries.length === 0) return [];
-    const before = this.#staging.bytes;
-    const firstId = this.#staging.stageBatch(entries);
-    const ids = entries.map((_, index) => firstId + index);
-    if (this.#observer?.onAppend !== undefined) {
-      const each = (this.#staging.bytes - before) / ids.length;
-      for (const id of ids) notify(() => this.#observer!.onAppend!(id, each));
-    }
+    const { firstId, sizes } = this.#staging.stageBatch(entries);
+    const ids = sizes.map((_, index) => firstId + index);
+    if (this.#observer?.onAppend !== undefined)
+      for (const [index, id] of ids.entries()) notify(() => this.#observer!.onAppend!(id, sizes[index]!));
     this.#afterAppend(entries.length);
     return ids;
   }
