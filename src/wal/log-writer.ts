@@ -191,20 +191,19 @@ export class LogWriter<E> implements AsyncDisposable {
   }
 
   /** Resolves once everything appended so far was handed to the operating system: it survives this process. */
-  flush(): Promise<void> {
-    this.#sinceRequest = 0;
-    return this.#closing !== undefined ? this.#rejectClosed() : this.#loop.settled(this.#staging.lastId, false);
+  async flush(): Promise<void> {
+    await this.#settle(false);
   }
 
   /** Resolves once everything appended so far is on stable storage: it survives a power cut. */
-  flushAndSync(): Promise<void> {
-    this.#sinceRequest = 0;
-    return this.#closing !== undefined ? this.#rejectClosed() : this.#loop.settled(this.#staging.lastId, true);
+  async flushAndSync(): Promise<void> {
+    await this.#settle(true);
   }
 
   /** Resolves once there is room again below the high-water mark. */
-  drain(): Promise<void> {
-    return this.#closing !== undefined ? this.#rejectClosed() : this.#loop.drained(this.#highWaterMark);
+  async drain(): Promise<void> {
+    if (this.#closing !== undefined) throw closed();
+    await this.#loop.drained(this.#highWaterMark);
   }
 
   /**
@@ -243,8 +242,11 @@ export class LogWriter<E> implements AsyncDisposable {
     if (!loop.failureTold) throw loop.tell(loop.failure);
   }
 
-  #rejectClosed(): Promise<never> {
-    return Promise.reject(closed());
+  /** The callers await it, as the durable appends do: a promise handed through would answer before earlier ones. */
+  #settle(sync: boolean): Promise<void> {
+    if (this.#closing !== undefined) throw closed();
+    this.#sinceRequest = 0;
+    return this.#loop.settled(this.#staging.lastId, sync);
   }
 
   #checkReady(): void {
