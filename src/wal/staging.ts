@@ -87,8 +87,8 @@ export class Staging<E> {
     return id;
   }
 
-  /** Stages entries that are recovered all together or not at all; returns the id of the first. */
-  stageBatch(entries: readonly E[]): number {
+  /** Stages entries that are recovered all together or not at all; returns the first id and the bytes of each frame. */
+  stageBatch(entries: readonly E[]): { readonly firstId: number; readonly sizes: readonly number[] } {
     const firstId = this.#nextId(entries.length);
     const start = this.#tail.writer.length;
     const sizes: number[] = [];
@@ -116,7 +116,7 @@ export class Staging<E> {
       at += size;
     }
     this.#account(writer.length - from, firstId + entries.length - 1);
-    return firstId;
+    return { firstId, sizes };
   }
 
   /** The oldest frames, all of one segment; they are the caller's until {@link recycle}. */
