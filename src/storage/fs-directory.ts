@@ -50,15 +50,7 @@ export class FsDirectory implements Directory {
     if (typeof root !== 'string' || root === '' || root.includes('\0'))
       throw new PathError('The root of an FsDirectory must be a path of a folder');
     const absolute = path.resolve(root);
-    await attempt(absolute, async () => {
-      const made = await fs.promises.mkdir(absolute, { recursive: true });
-      if (made === undefined) return;
-      // Each new folder's name lives in its parent: sync them all, from the root's parent up to the first one made.
-      for (let folder = absolute; ; folder = path.dirname(folder)) {
-        await syncFolder(path.dirname(folder));
-        if (folder === made || folder === path.dirname(folder)) break;
-      }
-    });
+    await attempt(absolute, () => makeFolderDurable(absolute));
     const real = await attempt(absolute, () => fs.promises.realpath(absolute));
     return new FsDirectory(real, options.lockProvider ?? defaultLockProvider());
   }
@@ -231,6 +223,30 @@ async function syncFolder(absolute: string): Promise<void> {
   } finally {
     await new Promise<void>((resolve, reject) => fs.close(descriptor, (error) => (error ? reject(error) : resolve())));
   }
+}
+
+/**
+ * Makes a folder and its missing parents; each new name is synced in its parent. Not `mkdir` with `recursive`: on Linux
+ * that tries forever where a folder is there but takes no new names (ENOENT below /proc or an automounter).
+ */
+async function makeFolderDurable(absolute: string): Promise<void> {
+  const parent = path.dirname(absolute);
+  try {
+    await fs.promises.mkdir(absolute);
+  } catch (error) {
+    if (await isFolder(absolute)) return;
+    if (errnoOf(error) !== 'ENOENT' || (await isFolder(parent))) throw error;
+    await makeFolderDurable(parent);
+    return makeFolderDurable(absolute);
+  }
+  await syncFolder(parent);
+}
+
+function isFolder(absolute: string): Promise<boolean> {
+  return fs.promises.stat(absolute).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
 }
 
 async function attempt<T>(name: string, operation: () => Promise<T>): Promise<T> {
