@@ -176,7 +176,8 @@ describe('The crate’s formats, byte for byte', () => {
     const directory = new MemoryDirectory();
     await put(directory, 'r.log', hex('56524c47 01000000 03000000 f1866c7a 6f6e65'));
     const before = await contents(directory, '');
-    await rejects(new RecordLogReader(directory, 'r.log', text).replay(), FormatError);
+    const error = await rejects(new RecordLogReader(directory, 'r.log', text).replay(), FormatError);
+    expect(error.message).to.include('reads (4)');
     await rejects(RecordLog.open(directory, 'r.log', text), FormatError);
     expect(await contents(directory, '')).to.deep.equal(before);
   });
@@ -349,7 +350,7 @@ describe('The end of a log of the crate', () => {
     });
 
     it(`version ${version}: zeros with something behind them are damage, in both modes`, async () => {
-      for (const zeros of [16, 1000, 300_000]) {
+      for (const zeros of [4, 16, 1000, 300_000]) {
         await refused(await withTail(version, Buffer.concat([Buffer.alloc(zeros), Buffer.of(1)])));
         await refused(await withTail(version, Buffer.concat([Buffer.alloc(zeros), third])));
       }
@@ -366,7 +367,7 @@ describe('The end of a log of the crate', () => {
     it(`version ${version}: lengths below 16 and above the cap are damage, in both modes`, async () => {
       const above = 16 * 1024 * 1024 + 17;
       for (const length of [1, 2, 8, 14, 15, above, 0x4000_0013, 0x8000_0013, 0xffff_ffff])
-        for (const bytes of [third.length])
+        for (const bytes of [4, 5, 15, third.length])
           await refused(await withTail(version, Buffer.concat([u32(length), third.subarray(4)]).subarray(0, bytes)));
     });
 
