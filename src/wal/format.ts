@@ -105,7 +105,8 @@ export function decodeSegmentHeader(bytes: Uint8Array, magic: SegmentMagic, path
   // What a crash leaves of a version field is zeros; any other small number was written by something.
   if (version !== SEGMENT_VERSION && version !== 0 && version <= 0xffff)
     throw new FormatError(
-      `Version ${version} of the ${magic} format is not one that this library reads (2, 3, 4). ` +
+      `Version ${version} of the ${magic} format is not one that this library reads ` +
+        `(${magic === 'VWAL' ? '2, 3, 4' : SEGMENT_VERSION}). ` +
         'A newer version of the library may have written it',
       { path, offset: 4 },
     );

@@ -192,7 +192,7 @@ export class FrameScanner {
       }
       const flags = version === 4 ? word & ~LENGTH_MASK : 0;
       const length = version === 4 ? word & LENGTH_MASK : word;
-      if (length < FRAME_HEADER_BYTES || length > MAX_FRAME_BYTES || (flags & FLAGS_UNUSED) !== 0) {
+      if (!isFrameLength(word, version)) {
         this.#damaged(`its length field says ${word}`);
         break;
       }
@@ -286,10 +286,13 @@ export class FrameScanner {
     else this.#marks.push({ id, offset });
   }
 
-  /** The file ends before the frame or batch does. Zeros are no beginning of one, however few they are. */
+  /** The file ends before the frame or batch does. What is there of it must be the beginning of one. */
   #cutShort(): void {
-    const zeros = this.#window.subarray(this.#position, this.#filled).every((byte) => byte === 0);
-    if (zeros) this.#damaged(ZERO_LENGTH);
+    const left = this.#window.subarray(this.#position, this.#filled);
+    const word = left.length < 4 ? undefined : readU32(left, 0);
+    if (word === 0 || left.every((byte) => byte === 0)) this.#damaged(ZERO_LENGTH);
+    else if (word !== undefined && !isFrameLength(word, this.#options.version))
+      this.#damaged(`its length field says ${word}`);
     else this.#damaged('a frame or batch is cut short', { short: true });
   }
 
@@ -339,6 +342,12 @@ export class FrameScanner {
 }
 
 const ZERO_LENGTH = 'a frame of length zero';
+
+function isFrameLength(word: number, version: number): boolean {
+  const length = version === 4 ? word & LENGTH_MASK : word;
+  if (version === 4 && (word & FLAGS_UNUSED) !== 0) return false;
+  return length >= FRAME_HEADER_BYTES && length <= MAX_FRAME_BYTES;
+}
 
 function checksumFits(bytes: Uint8Array, start: number, end: number, version: number, salt: number): boolean {
   const stored = readU32(bytes, start + 12);
