@@ -50,16 +50,14 @@ export class FsDirectory implements Directory {
     if (typeof root !== 'string' || root === '' || root.includes('\0'))
       throw new PathError('The root of an FsDirectory must be a path of a folder');
     const absolute = path.resolve(root);
-    await attempt(absolute, async () => {
+    const real = await attempt(absolute, async () => {
       const made = await fs.promises.mkdir(absolute, { recursive: true });
-      if (made === undefined) return;
-      // Each new folder's name lives in its parent: sync them all, from the root's parent up to the first one made.
-      for (let folder = absolute; ; folder = path.dirname(folder)) {
-        await syncFolder(path.dirname(folder));
-        if (folder === made || folder === path.dirname(folder)) break;
-      }
+      const found = await fs.promises.realpath(absolute);
+      // Also where it was there already: whoever made it may have ended before its name was synced.
+      if (made === undefined) await syncFolder(path.dirname(found)).catch(unlessNotOurs);
+      else await syncNames(absolute, made);
+      return found;
     });
-    const real = await attempt(absolute, () => fs.promises.realpath(absolute));
     return new FsDirectory(real, options.lockProvider ?? defaultLockProvider());
   }
 
@@ -231,6 +229,19 @@ async function syncFolder(absolute: string): Promise<void> {
   } finally {
     await new Promise<void>((resolve, reject) => fs.close(descriptor, (error) => (error ? reject(error) : resolve())));
   }
+}
+
+/** Each new folder's name lives in its parent: syncs them all, from the last one's parent up to the first one's. */
+async function syncNames(last: string, first: string): Promise<void> {
+  for (let folder = last; ; folder = path.dirname(folder)) {
+    await syncFolder(path.dirname(folder));
+    if (folder === first || folder === path.dirname(folder)) return;
+  }
+}
+
+/** The folder around the root may belong to others, or be read-only: then its names are taken as they are. */
+function unlessNotOurs(error: unknown): void {
+  if (!['EACCES', 'EPERM', 'EROFS', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
 }
 
 async function attempt<T>(name: string, operation: () => Promise<T>): Promise<T> {
