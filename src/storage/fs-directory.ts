@@ -81,7 +81,12 @@ export class FsDirectory implements Directory {
     const { normal, absolute } = await this.#resolve(name);
     return attempt(normal, async () => {
       try {
-        const stats = await fs.promises.lstat(absolute);
+        let stats = await fs.promises.lstat(absolute);
+        // A folder may be a symlink, and leads nowhere outside if we got here; a file may not, so it stays `other`.
+        if (stats.isSymbolicLink()) {
+          const target = await fs.promises.stat(absolute).catch(() => undefined);
+          if (target?.isDirectory() === true) stats = target;
+        }
         const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : 'other';
         return { kind, size: kind === 'file' ? stats.size : 0, createdAt: Math.max(0, stats.birthtimeMs) };
       } catch (error) {

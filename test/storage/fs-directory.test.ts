@@ -114,6 +114,18 @@ describe('FsDirectory and symlinks', () => {
     expect(fs.readdirSync(path.join(parent, 'root'))).to.deep.equal(['file', 'sibling']);
     await rejects(directory.open('sibling/file', 'create'), PathError);
   });
+
+  it('follows a symlinked folder that stays inside, so a log may lie behind one', async () => {
+    const directory = await temporaryDirectory();
+    await makeDirectoryDurable(directory, 'disks/fast');
+    fs.symlinkSync('disks/fast', path.join(directory.root, 'wal'));
+    expect((await directory.stat('wal'))?.kind).to.equal('directory');
+    const wal = await WalWriter.open(directory, { codec: textCodec });
+    await wal.appendDurable('entry 1');
+    await wal.close();
+    expect(await directory.list('disks/fast')).to.deep.equal(['.lock', 'wal_1.log']);
+    expect(await new WalReader(directory, { codec: textCodec }).replay()).to.have.length(1);
+  });
 });
 
 describe('FsDirectory and files that are none', () => {
