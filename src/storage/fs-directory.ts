@@ -75,7 +75,12 @@ export class FsDirectory implements Directory {
     const { normal, absolute } = await this.#resolve(name);
     return attempt(normal, async () => {
       try {
-        const stats = await fs.promises.lstat(absolute);
+        let stats = await fs.promises.lstat(absolute);
+        // A folder may be a symlink, and leads nowhere outside if we got here; a file may not, so it stays `other`.
+        if (stats.isSymbolicLink()) {
+          const target = await fs.promises.stat(absolute).catch(() => undefined);
+          if (target?.isDirectory() === true) stats = target;
+        }
         const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : 'other';
         return { kind, size: kind === 'file' ? stats.size : 0, createdAt: Math.max(0, stats.birthtimeMs) };
       } catch (error) {
@@ -234,10 +239,13 @@ async function makeFolderDurable(absolute: string): Promise<void> {
   try {
     await fs.promises.mkdir(absolute);
   } catch (error) {
-    if (await isFolder(absolute)) return;
-    if (errnoOf(error) !== 'ENOENT' || (await isFolder(parent))) throw error;
-    await makeFolderDurable(parent);
-    return makeFolderDurable(absolute);
+    if (!(await isFolder(absolute))) {
+      if (errnoOf(error) !== 'ENOENT' || (await isFolder(parent))) throw error;
+      await makeFolderDurable(parent);
+      return makeFolderDurable(absolute);
+    }
+    // Also where it was there already: whoever made it may have ended before its name was synced.
+    return syncFolder(path.dirname(await fs.promises.realpath(absolute))).catch(unlessNotOurs);
   }
   await syncFolder(parent);
 }
@@ -247,6 +255,11 @@ function isFolder(absolute: string): Promise<boolean> {
     (stats) => stats.isDirectory(),
     () => false,
   );
+}
+
+/** The folder around the root may belong to others, or be read-only: then its names are taken as they are. */
+function unlessNotOurs(error: unknown): void {
+  if (!['EACCES', 'EPERM', 'EROFS', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
 }
 
 async function attempt<T>(name: string, operation: () => Promise<T>): Promise<T> {

@@ -22,7 +22,7 @@ import { makeDirectoryDurable, removeDurable, writeBytesAtomically } from 'cairn
 import { FaultyDirectory, isMutation, loseEverything, SimulatedDisk, type DiskOperation } from 'cairnlog/testing';
 import * as fs from 'node:fs';
 import * as path from 'node:path';
-import { projectRoot } from '../support/child-process.js';
+import { projectRoot } from '../support/module-process.js';
 import { bytesOf, contents, copy, edit, put } from '../support/directory-contents.js';
 import { rejects } from '../support/rejects.js';
 import { temporaryFolder } from '../support/temporary-folder.js';

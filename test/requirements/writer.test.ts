@@ -34,7 +34,7 @@ import {
 } from 'cairnlog/testing';
 import type { LogWriter } from 'cairnlog/wal';
 import * as fs from 'node:fs';
-import { runModule, startModule } from '../support/child-process.js';
+import { runModule, startModule } from '../support/module-process.js';
 import { crateSegment } from '../support/crate-files.js';
 import { bytesOf, contents, put } from '../support/directory-contents.js';
 import { rejects, throws } from '../support/rejects.js';

@@ -1,31 +1,52 @@
-// Programs of their own: what happens when a process ends without saying goodbye can only be seen from another one.
+// Other processes, for what only another process can show. They are the compiled files of `children/`, and none of them
+// outlives the test run.
 
-import { spawn, type ChildProcess } from 'node:child_process';
-import { createRequire } from 'node:module';
-import * as path from 'node:path';
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
+import { once } from 'node:events';
+import * as readline from 'node:readline';
+import { fileURLToPath } from 'node:url';
 
-/** The folder of package.json: in a module that is given as text, `cairnlog` is found from there. */
-export const projectRoot = path.dirname(createRequire(import.meta.url).resolve('cairnlog/package.json'));
-
-/** Starts Node with a module given as text. */
-export function startModule(source: string, args: readonly string[] = [], flags: readonly string[] = []): ChildProcess {
-  return spawn(process.execPath, [...flags, '--input-type=module', '-e', source, '--', ...args], {
-    cwd: projectRoot,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+/** Path of a compiled child, for those who start it in a way of their own. */
+export function childFile(name: string): string {
+  return fileURLToPath(new URL(`./children/${name}.js`, import.meta.url));
 }
 
-/** Runs a module to its end. */
-export async function runModule(
-  source: string,
-  args: readonly string[] = [],
-  flags: readonly string[] = [],
-): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
-  const child = startModule(source, args, flags);
-  let stdout = '';
-  let stderr = '';
-  child.stdout!.on('data', (data) => (stdout += String(data)));
-  child.stderr!.on('data', (data) => (stderr += String(data)));
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { code, stdout, stderr };
+export class Child {
+  readonly process: ChildProcess;
+  /** Exit code, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+  readonly #lines: AsyncIterator<string>;
+
+  /** `through`: a program with its arguments that starts the rest of its command line, such as `prlimit`. */
+  constructor(name: string, args: readonly string[], through: readonly string[] = [], options: SpawnOptions = {}) {
+    const [program, ...rest] = [...through, process.execPath, childFile(name), ...args];
+    this.process = spawn(program!, rest, { ...options, stdio: ['pipe', 'pipe', 'inherit'] });
+    running.add(this.process);
+    this.ended = once(this.process, 'exit').then(([code, signal]) => {
+      running.delete(this.process);
+      return (code ?? signal) as number | NodeJS.Signals;
+    });
+    this.#lines = readline.createInterface({ input: this.process.stdout! })[Symbol.asyncIterator]();
+  }
+
+  get pid(): number {
+    return this.process.pid!;
+  }
+
+  /** The next line that it prints; `undefined` after the last. */
+  async line(): Promise<string | undefined> {
+    const next = await this.#lines.next();
+    return next.done === true ? undefined : next.value;
+  }
+
+  /** Lets a child that waits for it go on. */
+  goOn(): void {
+    this.process.stdin!.write('\n');
+  }
 }
+
+const running = new Set<ChildProcess>();
+
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});

@@ -47,3 +47,24 @@ export async function systemCallsOf(work: () => Promise<void>): Promise<SystemCa
   }
   return calls;
 }
+
+/** Lets one function of node:fs fail with a system error for as long as `work` takes. */
+export async function whileFailing(
+  name: 'open' | 'write' | 'read' | 'fdatasync' | 'fsync' | 'ftruncate',
+  errno: string,
+  work: () => Promise<void>,
+): Promise<void> {
+  const patched = fs as unknown as Patched;
+  const original = patched[name]!;
+  patched[name] = (...args: unknown[]) => {
+    const error = Object.assign(new Error(`${errno}: as injected, ${name}`), { code: errno, syscall: name });
+    setImmediate(args.at(-1) as Callback, error);
+  };
+  syncBuiltinESMExports();
+  try {
+    await work();
+  } finally {
+    patched[name] = original;
+    syncBuiltinESMExports();
+  }
+}

@@ -17,7 +17,7 @@ import {
 import { crateCheckpointCodec, segmentIndexItemCodec, toCheckpointState } from 'cairnlog/segment-index';
 import * as path from 'node:path';
 import { crc32 } from 'node:zlib';
-import { projectRoot } from '../support/child-process.js';
+import { projectRoot } from '../support/module-process.js';
 import { u32 } from '../support/crate-files.js';
 import { contents, copy } from '../support/directory-contents.js';
 import { GOLDEN_ENTRIES, GOLDEN_FOLDERS, GOLDEN_SUBFOLDERS, goldenIndex } from '../support/golden-files.js';
