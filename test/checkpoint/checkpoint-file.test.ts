@@ -20,6 +20,7 @@ import { changed, directoryOf, flipped, imageOf, put, type Image } from '../supp
 import { rejects } from '../support/rejects.js';
 import { check, randomOf, seeded } from '../support/seed.js';
 import { textCodec as codec } from '../support/text-codec.js';
+import { texts } from '../support/texts.js';
 
 const PATH = 'checkpoints/ckpt_7.ckpt';
 
@@ -113,7 +114,7 @@ describe('CheckpointFile', () => {
 
   it('gives back any items', () =>
     check(
-      fc.asyncProperty(fc.array(fc.string({ unit: 'binary', maxLength: 100 }), { maxLength: 20 }), async (items) => {
+      fc.asyncProperty(fc.array(texts(100), { maxLength: 20 }), async (items) => {
         expect(await read(await directoryOf(await written(items)))).to.deep.equal(items);
       }),
       60,

@@ -2,6 +2,7 @@
 
 import type { WalEntry } from 'cairnlog';
 import fc from 'fast-check';
+import { texts } from './texts.js';
 
 const id = fc.oneof(fc.nat(300), fc.maxSafeNat(), fc.constantFrom(0, 127, 128, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1));
 const count = fc.oneof(fc.nat(300), fc.nat(0xffff_ffff), fc.constantFrom(0, 127, 128, 0xffff_ffff));
@@ -23,7 +24,7 @@ export function walEntries(ids: fc.Arbitrary<number>, counts: fc.Arbitrary<numbe
     fc.record({ type: fc.constant('DeleteDocuments' as const), deletes: addresses }),
     fc.record({
       type: fc.constant('Checkpoint' as const),
-      checkpointPath: fc.string({ unit: 'binary' }),
+      checkpointPath: texts(),
       lastEntryId: ids,
     }),
   );

@@ -23,6 +23,7 @@ import { rejects } from '../support/rejects.js';
 import { check } from '../support/seed.js';
 import { temporaryDirectory } from '../support/temporary-folder.js';
 import { textCodec as codec } from '../support/text-codec.js';
+import { texts } from '../support/texts.js';
 
 const PATH = 'logs/audit.log';
 
@@ -38,7 +39,7 @@ async function crashed(entries: readonly string[], durable = 0): Promise<Image> 
 }
 
 const reader = (directory: MemoryDirectory): RecordLogReader<string> => new RecordLogReader(directory, PATH, { codec });
-const texts = async (directory: MemoryDirectory): Promise<string[]> =>
+const replayed = async (directory: MemoryDirectory): Promise<string[]> =>
   (await reader(directory).replayBestEffort()).map(({ entry }) => entry);
 
 describe('RecordLog', () => {
@@ -64,7 +65,7 @@ describe('RecordLog', () => {
     await log.close();
     expect(await directory.list('logs')).to.deep.equal(['audit.log', 'audit.log.lock']);
     expect(log.currentSegmentId).to.equal(1);
-    expect((await texts(directory)).length).to.equal(200);
+    expect((await replayed(directory)).length).to.equal(200);
   });
 
   it('creates and resumes as it is told to', async () => {
@@ -113,7 +114,7 @@ describe('RecordLog', () => {
         0,
         ends.findLastIndex((end) => end <= size),
       );
-      expect(await texts(directory)).to.deep.equal(entries.slice(0, count));
+      expect(await replayed(directory)).to.deep.equal(entries.slice(0, count));
       if (size >= 40 && ends.includes(size)) expect((await reader(directory).replay()).length).to.equal(count);
       else if (size > 0 || count > 0) await rejects(reader(directory).replay(), TornTailError);
       if (size % 7 !== 0) continue;
@@ -129,11 +130,11 @@ describe('RecordLog', () => {
 
   it('cut anywhere is a prefix, whatever the records are', () =>
     check(
-      fc.asyncProperty(fc.array(fc.string({ unit: 'binary' })), fc.nat(10_000), async (entries, cut) => {
+      fc.asyncProperty(fc.array(texts()), fc.nat(10_000), async (entries, cut) => {
         const directory = await directoryOf(
           changed(await crashed(entries), PATH, (bytes) => bytes.slice(0, cut % (bytes.length + 1))),
         );
-        const found = await texts(directory);
+        const found = await replayed(directory);
         expect(found).to.deep.equal(entries.slice(0, found.length));
       }),
       60,
@@ -142,7 +143,7 @@ describe('RecordLog', () => {
   it('takes zeros at its end for nothing, never for empty records', async () => {
     const image = await crashed(['one', '']);
     const directory = await directoryOf(changed(image, PATH, (bytes) => Buffer.concat([bytes, new Uint8Array(64)])));
-    expect(await texts(directory)).to.deep.equal(['one', '']);
+    expect(await replayed(directory)).to.deep.equal(['one', '']);
     const log = await RecordLog.open(directory, PATH, { codec });
     await log.appendDurable('three');
     await log.close();
