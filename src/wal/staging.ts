@@ -4,7 +4,7 @@
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { MAX_ID, readU32 } from '../bytes/u64.js';
 import type { Codec } from '../codec/index.js';
-import { EncodeError, FormatError } from '../errors/index.js';
+import { EncodeError, FormatError, InvalidArgumentError } from '../errors/index.js';
 import type { RandomBytes } from '../storage/index.js';
 import {
   CONTROL_FRAME_BYTES,
@@ -61,6 +61,7 @@ export class Staging<E> {
   readonly #full: Chunk[] = [];
   #tail: Chunk;
   #spare: ByteWriter | undefined;
+  #encoding = false;
 
   constructor(options: StagingOptions<E>, fill: SegmentFill, lastId: number) {
     this.#options = options;
@@ -169,6 +170,12 @@ export class Staging<E> {
   #encode(entry: E): void {
     const { writer } = this.#tail;
     const start = writer.length;
+    // It would take the same id and put its frame into the middle of this one's payload.
+    if (this.#encoding)
+      throw new InvalidArgumentError(
+        'An entry was appended while another is being encoded, by its codec or by a getter of its value',
+      );
+    this.#encoding = true;
     try {
       writer.restrict(FRAME_HEADER_BYTES + MAX_PAYLOAD_BYTES);
       writer.reserve(FRAME_HEADER_BYTES);
@@ -180,6 +187,8 @@ export class Staging<E> {
     } catch (error) {
       writer.length = start;
       throw error;
+    } finally {
+      this.#encoding = false;
     }
   }
 
