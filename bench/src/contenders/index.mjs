@@ -1,0 +1,12 @@
+// The contenders by name. Imported one at a time: each process loads one store only.
+
+export const CONTENDERS = {
+  cairn: async () => (await import('./cairn.mjs')).cairn,
+  'cairn, each block awaited': async () => (await import('./cairn.mjs')).cairnAwaitingEachBlock,
+  'better-sqlite3': async () => (await import('./better-sqlite3.mjs')).betterSqlite3,
+  lmdb: async () => (await import('./lmdb.mjs')).lmdb,
+  'lmdb, without write map': async () => (await import('./lmdb.mjs')).lmdbWithoutWriteMap,
+  'classic-level': async () => (await import('./classic-level.mjs')).classicLevel,
+};
+
+/** @typedef {keyof typeof CONTENDERS} ContenderName */

@@ -1,0 +1,24 @@
+// How fast entries get from the program into the operating system, in blocks of 64, without a sync.
+
+import { BLOCK, checkStored } from '../workload.mjs';
+
+/** @type {import('../scenario.js').Race} */
+export default {
+  id: 'append',
+  title: `buffered append, a flush every ${BLOCK}`,
+  uses: 'append',
+  durability: 'handed to the OS: survives the process',
+  target: 4,
+  cairn: 'cairn',
+  peers: ['better-sqlite3', 'lmdb', 'classic-level'],
+  alsoShown: ['cairn, each block awaited', 'lmdb, without write map'],
+  async round(contender, folder, { entries }) {
+    const store = await contender.open(folder, 'flush');
+    const begun = performance.now();
+    const { mostBehind } = await store.append(entries);
+    const milliseconds = performance.now() - begun;
+    await store.close();
+    await checkStored(contender, folder, entries);
+    return { operations: entries, milliseconds, mostBehind };
+  },
+};

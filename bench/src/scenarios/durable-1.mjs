@@ -1,0 +1,16 @@
+// A single caller that waits for each event: no group to share a sync with.
+
+import { durableRound } from './durable-round.mjs';
+
+/** @type {import('../scenario.js').Race} */
+export default {
+  id: 'durable-1',
+  title: 'durable append, 1 caller',
+  uses: 'durable',
+  durability: 'fdatasync per acknowledgement: survives a power cut',
+  target: 1,
+  cairn: 'cairn',
+  peers: ['better-sqlite3'],
+  alsoShown: [],
+  round: (contender, folder, { milliseconds }) => durableRound(contender, folder, 1, milliseconds),
+};

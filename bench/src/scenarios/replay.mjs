@@ -1,0 +1,29 @@
+// How fast the entries come back, each decoded to an object. The store is open and its files are in the page cache.
+
+import { checkTally } from '../workload.mjs';
+
+/** @type {import('../scenario.js').Race} */
+export default {
+  id: 'replay',
+  title: 'replay',
+  uses: 'replay',
+  durability: 'reads only',
+  target: 2.5,
+  cairn: 'cairn',
+  peers: ['better-sqlite3', 'lmdb', 'classic-level'],
+  alsoShown: [],
+  async prepare(contender, folder, { entries }) {
+    const store = await contender.open(folder, 'flush');
+    await store.append(entries);
+    await store.close();
+  },
+  async round(contender, folder, { entries }) {
+    const store = await contender.open(folder, 'flush');
+    const begun = performance.now();
+    const tally = await store.replay();
+    const milliseconds = performance.now() - begun;
+    await store.close();
+    checkTally(tally, entries);
+    return { operations: entries, milliseconds };
+  },
+};
