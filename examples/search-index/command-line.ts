@@ -44,7 +44,12 @@ export async function run(
   const begun = performance.now();
   let temporary: string | undefined;
   try {
-    const { data, folders } = readOptions(args);
+    const options = readOptions(args);
+    if (options === 'help') {
+      output.print(USAGE);
+      return 0;
+    }
+    const { data, folders } = options;
     const documents = await documentsIn(folders);
     const found = performance.now() - begun;
     const dataFolder = data ?? (temporary = path.join(os.tmpdir(), `search-index-${randomUUID()}`));
@@ -71,9 +76,11 @@ export async function run(
   }
 }
 
-function readOptions(args: readonly string[]): { readonly data: string | undefined; readonly folders: string[] } {
+function readOptions(
+  args: readonly string[],
+): 'help' | { readonly data: string | undefined; readonly folders: string[] } {
   const { values, positionals } = parse(args);
-  if (values.help === true) throw new CannotBeginError(USAGE);
+  if (values.help === true) return 'help';
   return { data: values.data, folders: positionals.length > 0 ? positionals : DEFAULT_FOLDERS };
 }
 

@@ -27,8 +27,11 @@ export interface LogWriterOptions<E> {
   /** Zeros are written ahead up to this size in a new segment, so that appends need not grow the file. Default 0. */
   readonly preallocateBytes?: number;
   readonly observer?: WalObserver;
-  /** Entries up to here are known to be durable, from checkpoints: fewer in the log is corruption. Default 0. */
-  readonly durableId?: number;
+  /**
+   * Entries up to here are known to be durable, from checkpoints: fewer in the log is corruption. A function is given
+   * the log's id, so that checkpoints of another log can be left out. Default 0.
+   */
+  readonly durableId?: number | ((logId: number | undefined) => number);
   /** Id that the log must have, from checkpoints; an empty log gets it. */
   readonly logId?: number;
   /** Milliseconds since 1970, for the age of segments only. Default `Date.now`. */

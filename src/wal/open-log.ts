@@ -46,7 +46,7 @@ export interface OpenLogOptions {
   /** `create`: there must be no log yet. `resume`: there must be one. `open`: either. */
   readonly intent: 'create' | 'resume' | 'open';
   /** Entries up to here are known to be durable, from checkpoints; the next id is above it. */
-  readonly durableId: number;
+  readonly durableId: number | ((logId: number | undefined) => number);
   /** Id that the log must have, or gets if there is none yet. */
   readonly logId: number | undefined;
   readonly preallocateBytes: number;
@@ -55,7 +55,7 @@ export interface OpenLogOptions {
 }
 
 export async function openLog(directory: Directory, layout: LogLayout, options: OpenLogOptions): Promise<OpenedLog> {
-  checkId(options.durableId, 'durableId');
+  if (typeof options.durableId === 'number') checkId(options.durableId, 'durableId');
   if (options.intent === 'resume' && (await layout.list(directory)).length === 0)
     throw new NotFoundError('There is no log to resume here; create one', { path: layout.folder });
   await makeDirectoryDurable(directory, layout.folder);
@@ -74,8 +74,9 @@ async function openLocked(
   layout: LogLayout,
   options: OpenLogOptions,
 ): Promise<Omit<OpenedLog, 'lock'>> {
-  const { intent, durableId } = options;
+  const { intent } = options;
   const { segments, torn, logId } = await readSegmentChain(directory, layout);
+  const durableId = typeof options.durableId === 'number' ? options.durableId : options.durableId(logId);
   if (intent === 'create' && (segments.length > 0 || torn !== undefined))
     throw new AlreadyExistsError('There is a log here already; open or resume it', { path: layout.folder });
   if (options.logId !== undefined && logId !== undefined && options.logId !== logId)

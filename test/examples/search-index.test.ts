@@ -179,9 +179,14 @@ describe('the search index example', function () {
     expect(fs.existsSync(folder)).to.equal(false);
   });
 
+  it('says how it is used when asked', async () => {
+    const { code, out } = await start(['--help']);
+    expect(code).to.equal(0);
+    expect(out).to.match(/^Usage: npm start/);
+  });
+
   it('says why it cannot begin, with exit code 2', async () => {
     const cases: [string, string[], RegExp][] = [
-      ['help', ['--help'], /^Usage: npm start/],
       ['an unknown option', ['--nope'], /^Unknown option '--nope'\n\nUsage: npm start/],
       ['an option without its value', ['--data'], /^Option '--data <value>' argument missing\n\nUsage/],
       ['no documents', [temporaryFolder()], /^0 Markdown and text files in .+; at least 20 are needed\.\nRun npm ci/],
