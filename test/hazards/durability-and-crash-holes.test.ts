@@ -2,8 +2,11 @@
 // Durability and crash holes: what is lost, or cannot be opened any more, after the process or the power went.
 
 import { expect } from 'chai';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
 import {
   CheckpointPublisher,
+  FsDirectory,
   InvalidArgumentError,
   MemoryDirectory,
   PoisonedError,
@@ -33,7 +36,7 @@ import {
 import { contents, patch, put } from '../support/raw-files.js';
 import { rejects, throws } from '../support/rejects.js';
 import { systemCallsOf } from '../support/system-calls.js';
-import { temporaryDirectory } from '../support/temporary-folder.js';
+import { temporaryDirectory, temporaryFolder } from '../support/temporary-folder.js';
 import { numbered, textCodec } from '../support/text-codec.js';
 
 const FIRST = 'wal/wal_1.log';
@@ -544,6 +547,27 @@ describe('Durability and crash holes', () => {
     await record.appendDurable('kept');
     const after = disk.afterPowerCut(loseEverything);
     expect(await new RecordLogReader(after, 'some/where/journal', { codec: textCodec }).entryCount()).to.equal(1);
+  });
+
+  it('B09 so is the root, whether it was made or found', async function () {
+    if (process.platform === 'win32') {
+      console.log('      skipped: Windows cannot sync a folder');
+      return this.skip();
+    }
+    const top = fs.realpathSync(temporaryFolder());
+    for (const round of ['made', 'found']) {
+      const calls = await systemCallsOf(async () => {
+        const wal = await open(await FsDirectory.open(path.join(top, 'a/root')));
+        await wal.appendDurable(round);
+        await wal.close();
+      });
+      const synced = calls.filter(({ name }) => name === 'fsync').map((call) => path.relative(top, call.path));
+      expect(synced, round).to.include.members(round === 'made' ? ['', 'a', 'a/root', 'a/root/wal'] : ['a', 'a/root']);
+      const firstWrite = calls.findIndex(({ name }) => name === 'write');
+      expect(
+        calls.slice(0, firstWrite).some((call) => call.name === 'fsync' && call.path === path.join(top, 'a')),
+      ).to.equal(true);
+    }
   });
 
   for (const archive of [undefined, 'archive'])
