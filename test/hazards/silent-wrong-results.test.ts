@@ -282,6 +282,8 @@ describe('Silent wrong results', () => {
       const { state } = await recoverJournal(disk, { upTo });
       expect(state).to.deep.equal(journal.written.slice(0, upTo));
     }
+    const checkpointPath = (await disk.list('checkpoints')).map((name) => `checkpoints/${name}`)[0]!;
+    await rejects(recoverJournal(disk, { checkpointPath, upTo: 1 }), RecoveryError);
   });
 
   it('B20 zeros behind the last record are never records, and are gone after the next open', async () => {

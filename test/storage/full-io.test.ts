@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { FsDirectory, MemoryDirectory, PoisonedError, StorageError, WalReader, WalWriter } from 'cairnlog';
 import { readBytes, readFully, writeBytesAtomically, writeFully, type FileHandle } from 'cairnlog/storage';
 import { FaultyDirectory } from 'cairnlog/testing';
-import { Child } from '../support/child-process.js';
+import { Child, endChildren } from '../support/child-process.js';
 import { Counted } from '../support/counted.js';
 import { rejects } from '../support/rejects.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -87,6 +87,8 @@ describe('Short reads and writes', () => {
 });
 
 describe('A file system that takes no more', () => {
+  afterEach(endChildren);
+
   it('ends the writer with the reason, and what was acknowledged before is all there', async function () {
     if (process.platform !== 'linux' || spawnSync('prlimit', ['--version']).error !== undefined) {
       console.log('      skipped: no prlimit program to stand in for a full disk');

@@ -6,8 +6,7 @@ import * as fs from 'node:fs';
 import * as net from 'node:net';
 import * as os from 'node:os';
 import * as path from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { Child, childFile } from '../support/child-process.js';
+import { Child, endChildren, startThread } from '../support/child-process.js';
 import { lockProviders, providersHere, type ProviderName } from '../support/lock-providers.js';
 import { rejects } from '../support/rejects.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
@@ -30,6 +29,8 @@ function missing(program: string): boolean {
 
 for (const provider of providersHere)
   describe(`A lock by ${provider}`, () => {
+    afterEach(endChildren);
+
     it('refuses a second writer in the same process and names it', async () => {
       const folder = temporaryFolder();
       const first = await WalWriter.open(await openWith(provider, folder), { codec: textCodec });
@@ -71,7 +72,7 @@ for (const provider of providersHere)
     it('refuses while a worker thread holds it, and the other way round', async () => {
       const folder = temporaryFolder();
       const directory = await openWith(provider, folder);
-      const worker = new Worker(childFile('hold-lock'), { workerData: [folder, provider] });
+      const worker = startThread('hold-lock', [folder, provider]);
       expect(await once(worker, 'message')).to.deep.equal(['held']);
       const error = await rejects(directory.lock('LOCK'), LockError);
       expect(error.pid).to.equal(process.pid);
@@ -79,10 +80,9 @@ for (const provider of providersHere)
       worker.postMessage('go on');
       expect(await released).to.deep.equal(['released']);
       const lock = await directory.lock('LOCK');
-      const refused = new Worker(childFile('hold-lock'), { workerData: [folder, provider] });
+      const refused = startThread('hold-lock', [folder, provider]);
       expect(String(await once(refused, 'message'))).to.match(/^CAIRN_LOCKED /);
       await lock.release();
-      await Promise.all([worker.terminate(), refused.terminate()]);
     });
 
     it('is free once its holder was killed', async () => {
@@ -167,6 +167,8 @@ for (const provider of providersHere)
   });
 
 describe('A lock by flock', () => {
+  afterEach(endChildren);
+
   it('is taken on a disk that has no room left to note who holds it', async function () {
     if (process.platform !== 'linux' || missing('prlimit')) {
       console.log('      skipped: no prlimit program to stand in for a full disk');
@@ -211,6 +213,8 @@ describe('A lock by flock', () => {
 });
 
 describe('A lock by the abstract socket', () => {
+  afterEach(endChildren);
+
   /** What the socket provider leaves behind when its process is killed. */
   function leave(folder: string, more: { network?: string; boot?: string }): void {
     const holder = { pid: 4_194_305, host: os.hostname(), startTime: '1', ...more };

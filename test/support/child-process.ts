@@ -1,13 +1,20 @@
-// Other processes, for what only another process can show. They are the compiled files of `children/`, and none of them
-// outlives the test run.
+// Other processes and threads, for what only another one can show. They are the compiled files of `children/`, and none
+// of them outlives the test run.
 
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import { once } from 'node:events';
 import * as readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 
-/** Path of a compiled child, for those who start it in a way of their own. */
-export function childFile(name: string): string {
+/** A child as a thread of this process. */
+export function startThread(name: string, data: readonly string[]): Worker {
+  const thread = new Worker(childFile(name), { workerData: data });
+  threads.add(thread);
+  return thread;
+}
+
+function childFile(name: string): string {
   return fileURLToPath(new URL(`./children/${name}.js`, import.meta.url));
 }
 
@@ -46,7 +53,17 @@ export class Child {
 }
 
 const running = new Set<ChildProcess>();
+const threads = new Set<Worker>();
 
-process.on('exit', () => {
+/** Ends all that are left: a test that fails leaves some behind, and they would keep the test run from ending. */
+export async function endChildren(): Promise<void> {
+  killChildren();
+  await Promise.all([...threads].map((thread) => thread.terminate()));
+  threads.clear();
+}
+
+function killChildren(): void {
   for (const child of running) child.kill('SIGKILL');
-});
+}
+
+process.on('exit', killChildren);
