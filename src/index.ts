@@ -47,7 +47,10 @@ export {
 
 export { CheckpointFile, CheckpointPublisher, type CheckpointInfo, type PublishResult } from './checkpoint/index.js';
 export {
+  openWithRecovery,
   recoverWithWal,
+  type OpenedWithRecovery,
+  type OpenWithRecoveryOptions,
   type RecoverOptions,
   type Recovery,
   type RecoveryReport,

@@ -80,6 +80,9 @@ export class CheckpointPublisher<E, T> {
    * The log is truncated only once `retain` checkpoints exist: until then the log itself is what recovery falls back
    * to if the newest checkpoint turns out to be damaged.
    *
+   * A synchronous iterable is read at once, in the tick of the call, so the state may change while the file is written.
+   * An asynchronous one is read as it is written: what it reads from must stay as it was at `lastAppliedId`.
+   *
    * Rejects with `InvalidArgumentError` for a position that the log has not reached or that is older than the newest
    * checkpoint, `CorruptionError` if the file does not read back as it was written, `StorageError` when the disk
    * refuses; the log and all older checkpoints are as before.
@@ -87,6 +90,7 @@ export class CheckpointPublisher<E, T> {
   async publish(items: Iterable<T> | AsyncIterable<T>, lastAppliedId: number): Promise<PublishResult> {
     const { wal, codec, truncate = {} } = this.#options;
     const { directory, logId } = wal;
+    const state = Symbol.iterator in items ? [...items] : items;
     checkId(lastAppliedId, 'lastAppliedId', 1);
     if (lastAppliedId > wal.lastEntryId)
       throw new InvalidArgumentError(
@@ -103,7 +107,7 @@ export class CheckpointPublisher<E, T> {
 
     await wal.flushAndSync();
     const path = checkpointPath(lastAppliedId);
-    const written = await CheckpointFile.write(directory, path, { lastAppliedId, logId, codec, items });
+    const written = await CheckpointFile.write(directory, path, { lastAppliedId, logId, codec, items: state });
     await this.#readBack(path, written.bytes);
     const markEntryId = await wal.appendDurable(this.#mark(path, lastAppliedId));
 

@@ -16,7 +16,7 @@ import { CorruptionError, FormatError } from '../errors/index.js';
 
 export const CHECKPOINT_VERSION = 3;
 export const CHECKPOINT_HEADER_BYTES = 28;
-export const CHECKPOINT_MAGIC = 'VCKP';
+const CHECKPOINT_MAGIC = 'VCKP';
 
 export interface CheckpointHeader {
   /** 3, or 1 and 2 for files of the crate. */

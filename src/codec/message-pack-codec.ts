@@ -21,7 +21,8 @@ const INITIAL_BYTES = 2048;
 export function messagePackCodec<T>(): Codec<T> {
   // Instances are reused: a new Encoder per value costs four times as much. Its result is a view that the next value
   // overwrites, so it is copied into the writer at once.
-  const encoder = new Encoder({ initialBufferSize: INITIAL_BYTES, maxDepth: MAX_DEPTH });
+  // The encoder counts a leaf as a level of its own; too deep a value is the check's to refuse, which names the field.
+  const encoder = new Encoder({ initialBufferSize: INITIAL_BYTES, maxDepth: MAX_DEPTH + 1 });
   const decoder = new Decoder();
   return {
     encode(value: T, writer: ByteWriter): void {

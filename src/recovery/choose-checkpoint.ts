@@ -25,6 +25,8 @@ export class StartingPoints {
   readonly durableId: number;
   readonly log: LogExtent;
   readonly #candidates: ListedCheckpoint[];
+  /** A checkpoint of another log: the log, or the checkpoint, is not where it belongs. */
+  #foreign: ListedCheckpoint | undefined;
 
   private constructor(log: LogExtent, candidates: ListedCheckpoint[], durableId: number) {
     this.log = log;
@@ -44,9 +46,11 @@ export class StartingPoints {
       durableId: (logId) => {
         for (const { info } of checkpoints)
           if (info !== undefined && belongs(info.logId, logId)) claimed = Math.max(claimed, info.lastAppliedId);
-        return claimed;
+        // Whether the log goes on to a checkpoint later than the point in time is not looked at.
+        return (claimed = Math.min(claimed, options.upTo ?? claimed));
       },
       mustReach: !options.bestEffort,
+      upTo: options.upTo,
     });
     const durableId = log.exists ? Math.min(claimed, log.lastEntryId) : claimed;
     const points = new StartingPoints(log, [...checkpoints], durableId);
@@ -62,7 +66,7 @@ export class StartingPoints {
       return { checkpoint: next, replayFrom: next.lastAppliedId + 1 };
     // From the beginning: right for a log that has all its entries, and where nothing was ever written.
     const nothingThere = !log.exists && this.skipped.length === 0;
-    if (next === undefined && ((log.exists && log.firstEntryId === 1) || nothingThere))
+    if (next === undefined && this.#foreign === undefined && ((log.exists && log.firstEntryId === 1) || nothingThere))
       return { checkpoint: undefined, replayFrom: 1 };
     throw this.#noWay(next);
   }
@@ -92,6 +96,7 @@ export class StartingPoints {
       }
       this.#candidates.splice(index, 1);
       this.#skip(candidate, reason);
+      if (candidate.info !== undefined && !belongs(candidate.info.logId, logId)) this.#foreign = candidate;
     }
   }
 
@@ -105,9 +110,11 @@ export class StartingPoints {
     const logHas = log.exists ? `The log begins with entry ${log.firstEntryId}` : 'The log has no segments';
     const gap =
       next === undefined
-        ? log.exists
-          ? `entries 1 to ${log.firstEntryId - 1} are missing, and no checkpoint holds them`
-          : 'and no checkpoint can be used'
+        ? this.#foreign !== undefined && log.firstEntryId === 1
+          ? 'but the checkpoints belong to another log: was the WAL lost, or were folders mixed up?'
+          : log.exists
+            ? `entries 1 to ${log.firstEntryId - 1} are missing, and no checkpoint holds them`
+            : 'and no checkpoint can be used'
         : `the best checkpoint ends with ${next.lastAppliedId}: entries ${next.lastAppliedId + 1} to ${log.firstEntryId - 1} are missing`;
     return new RecoveryError(
       `${logHas}; ${gap}.${because === '' ? '' : ` Not usable: ${because}.`} Restore the missing files from a backup`,

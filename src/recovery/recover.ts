@@ -18,7 +18,10 @@ export interface RecoverOptions<E, T, S> {
   readonly crateCodec?: Codec<readonly T[]>;
   /** State before the first entry. Called again for each checkpoint that is tried, so it must make a new one. */
   readonly init: () => S;
-  /** Puts one item of a checkpoint into the state; returns the state, which may be the same object. */
+  /**
+   * Puts one item of a checkpoint into the state; returns the state, which may be the same object. What it throws ends
+   * the recovery.
+   */
   readonly restore: (state: S, item: T) => S;
   /** Applies one log entry; returns the state, which may be the same object. What it throws ends the recovery. */
   readonly apply: (state: S, record: WalRecord<E>) => S;
@@ -44,8 +47,9 @@ export interface Recovery<S> {
  * What it shows of the log's end is only as durable as its writer made it; after a crash open a `WalWriter` first,
  * which makes it so.
  *
- * Rejects with `RecoveryError` when no checkpoint and log together lead to the present without a gap, or when `apply`
- * throws (its error is the `cause`); with `CorruptionError`, `DecodeError`, `TornTailError` (strict) as replay does.
+ * Rejects with `RecoveryError` when no checkpoint and log together lead to the present without a gap, or when `restore`
+ * or `apply` throws (its error is the `cause`); with `CorruptionError`, `DecodeError`, `TornTailError` (strict) as
+ * replay does.
  *
  * @example
  * const { state, report } = await recoverWithWal(directory, {
@@ -122,6 +126,10 @@ async function restoreBest<E, T, S>(
 ): Promise<{ start: Start; state: S; info: CheckpointInfo | undefined }> {
   for (;;) {
     const start = points.best();
+    if (isExplicit && start.checkpoint === undefined)
+      throw new RecoveryError(`The checkpoint cannot be used: ${points.skipped[0]?.reason}`, {
+        path: points.skipped[0]?.path,
+      });
     let state = options.init();
     if (start.checkpoint === undefined) return { start, state, info: undefined };
     const codecs = {
@@ -130,7 +138,7 @@ async function restoreBest<E, T, S>(
     };
     try {
       const info = await CheckpointFile.stream(directory, start.checkpoint.path, codecs, (item) => {
-        state = options.restore(state, item);
+        state = putBack(options, state, item, start.checkpoint!.path);
       });
       return { start, state, info };
     } catch (error) {
@@ -146,6 +154,18 @@ function isUnusable(error: unknown): error is CairnError {
     error instanceof NotFoundError ||
     (error instanceof CairnError && (error.code === 'CAIRN_CORRUPTION' || error.code === 'CAIRN_FORMAT'))
   );
+}
+
+/** An error of `restore` must not pass for one of the checkpoint, whatever its class. */
+function putBack<E, T, S>(options: RecoverOptions<E, T, S>, state: S, item: T, path: string): S {
+  try {
+    return options.restore(state, item);
+  } catch (cause) {
+    throw new RecoveryError(
+      `Restoring a checkpoint's item failed: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { path, cause },
+    );
+  }
 }
 
 function applied<E, T, S>(options: RecoverOptions<E, T, S>, state: S, record: WalRecord<E>): S {

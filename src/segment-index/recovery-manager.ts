@@ -17,7 +17,7 @@ export interface RecoveryManagerOptions {
  *
  * @example
  * const { state, report } = await new RecoveryManager(directory).recoverLatestBestEffort();
- * for (const [transactionId] of state.merges) wal.append({ type: 'CancelMerge', transactionId, segmentIds: [] });
+ * for (const [transactionId, { segmentIds }] of state.merges) wal.append({ type: 'CancelMerge', transactionId, segmentIds });
  */
 export class RecoveryManager {
   readonly #directory: Directory;

@@ -50,15 +50,7 @@ export class FsDirectory implements Directory {
     if (typeof root !== 'string' || root === '' || root.includes('\0'))
       throw new PathError('The root of an FsDirectory must be a path of a folder');
     const absolute = path.resolve(root);
-    await attempt(absolute, async () => {
-      const made = await fs.promises.mkdir(absolute, { recursive: true });
-      if (made === undefined) return;
-      // Each new folder's name lives in its parent: sync them all, from the root's parent up to the first one made.
-      for (let folder = absolute; ; folder = path.dirname(folder)) {
-        await syncFolder(path.dirname(folder));
-        if (folder === made || folder === path.dirname(folder)) break;
-      }
-    });
+    await attempt(absolute, () => makeFolderDurable(absolute));
     const real = await attempt(absolute, () => fs.promises.realpath(absolute));
     return new FsDirectory(real, options.lockProvider ?? defaultLockProvider());
   }
@@ -83,7 +75,12 @@ export class FsDirectory implements Directory {
     const { normal, absolute } = await this.#resolve(name);
     return attempt(normal, async () => {
       try {
-        const stats = await fs.promises.lstat(absolute);
+        let stats = await fs.promises.lstat(absolute);
+        // A folder may be a symlink, and leads nowhere outside if we got here; a file may not, so it stays `other`.
+        if (stats.isSymbolicLink()) {
+          const target = await fs.promises.stat(absolute).catch(() => undefined);
+          if (target?.isDirectory() === true) stats = target;
+        }
         const kind = stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : 'other';
         return { kind, size: kind === 'file' ? stats.size : 0, createdAt: Math.max(0, stats.birthtimeMs) };
       } catch (error) {
@@ -231,6 +228,38 @@ async function syncFolder(absolute: string): Promise<void> {
   } finally {
     await new Promise<void>((resolve, reject) => fs.close(descriptor, (error) => (error ? reject(error) : resolve())));
   }
+}
+
+/**
+ * Makes a folder and its missing parents; each new name is synced in its parent. Not `mkdir` with `recursive`: on Linux
+ * that tries forever where a folder is there but takes no new names (ENOENT below /proc or an automounter).
+ */
+async function makeFolderDurable(absolute: string): Promise<void> {
+  const parent = path.dirname(absolute);
+  try {
+    await fs.promises.mkdir(absolute);
+  } catch (error) {
+    if (!(await isFolder(absolute))) {
+      if (errnoOf(error) !== 'ENOENT' || (await isFolder(parent))) throw error;
+      await makeFolderDurable(parent);
+      return makeFolderDurable(absolute);
+    }
+    // Also where it was there already: whoever made it may have ended before its name was synced.
+    return syncFolder(path.dirname(await fs.promises.realpath(absolute))).catch(unlessNotOurs);
+  }
+  await syncFolder(parent);
+}
+
+function isFolder(absolute: string): Promise<boolean> {
+  return fs.promises.stat(absolute).then(
+    (stats) => stats.isDirectory(),
+    () => false,
+  );
+}
+
+/** The folder around the root may belong to others, or be read-only: then its names are taken as they are. */
+function unlessNotOurs(error: unknown): void {
+  if (!['EACCES', 'EPERM', 'EROFS', 'EINVAL'].includes(errnoOf(error) ?? '')) throw error;
 }
 
 async function attempt<T>(name: string, operation: () => Promise<T>): Promise<T> {

@@ -91,11 +91,13 @@ async function attemptFlock(path: string): Promise<Attempt> {
       if (status === 'missing') return 'unavailable';
       if (status === 1) return 'busy';
       if (status !== 0)
-        throw new LockError(`The file system refused to lock a file (flock ended with ${status})`, { path });
-      // Between open and lock the file may have been removed and made anew: then we hold a lock that nobody looks at.
-      const [ours, named] = [await file.stat(), await fs.promises.stat(path).catch(() => undefined)];
-      if (named?.ino !== ours.ino || named.dev !== ours.dev) continue;
-      await writeHolder(file);
+        throw new LockError(
+          `The file system refused to lock a file (flock ended with ${status}). ` +
+            'Put the log on a file system that has locks, or pass a lockProvider that suits this one',
+          { path },
+        );
+      if (!(await isStillAt(path, file))) continue;
+      await noteHolder(file);
       held = true;
       return { release: once(() => file.close()) };
     } finally {
@@ -115,38 +117,46 @@ function runFlock(descriptor: number): Promise<number | 'missing'> {
 }
 
 async function attemptAbstractSocket(path: string): Promise<Attempt> {
-  const file = await openLockFile(path, 0);
-  let held = false;
-  try {
-    const { dev, ino } = await file.stat();
-    const server = await listen(`\0cairn:${dev}:${ino}:`);
-    if (server === 'busy') return 'busy';
+  for (;;) {
+    const file = await openLockFile(path, 0);
+    let held = false;
     try {
-      const holder = await readHolder(path);
-      const ours = await fs.promises.readlink('/proc/self/ns/net').catch(() => '');
-      if (holder?.network !== undefined && holder.network !== ours && holder.boot === (await bootId()))
-        throw new LockError(
-          `Process ${holder.pid}, in another network namespace of this machine, had this log open and may still have it. ` +
-            "Install util-linux for its 'flock' program, or remove the lock file once you know that it has ended",
-          { path, pid: holder.pid },
-        );
-      await writeHolder(file, { network: ours, boot: await bootId() });
-    } catch (error) {
-      server.close();
-      throw error;
+      const { dev, ino } = await file.stat();
+      const server = await listen(`\0cairn:${dev}:${ino}:`);
+      if (server === 'busy') return 'busy';
+      try {
+        if (!(await isStillAt(path, file))) continue;
+        const network = await checkNetwork(path);
+        await writeHolder(file, { network, boot: await bootId() });
+        held = true;
+      } finally {
+        if (!held) server.close();
+      }
+      return {
+        release: once(async () => {
+          // Given up in the open, so that another namespace need not wonder.
+          await noteHolder(file);
+          await new Promise<void>((resolve) => server.close(() => resolve()));
+          await file.close();
+        }),
+      };
+    } finally {
+      if (!held) await file.close();
     }
-    held = true;
-    return {
-      release: once(async () => {
-        // Given up in the open, so that another namespace need not wonder.
-        await writeHolder(file);
-        await new Promise<void>((resolve) => server.close(() => resolve()));
-        await file.close();
-      }),
-    };
-  } finally {
-    if (!held) await file.close();
   }
+}
+
+/** Throws if the lock file names a holder that a socket cannot see. Returns the network namespace of this process. */
+async function checkNetwork(path: string): Promise<string> {
+  const holder = await readHolder(path);
+  const ours = await fs.promises.readlink('/proc/self/ns/net').catch(() => '');
+  if (holder?.network !== undefined && holder.network !== ours && holder.boot === (await bootId()))
+    throw new LockError(
+      `Process ${holder.pid}, in another network namespace of this machine, had this log open and may still have it. ` +
+        "Install util-linux for its 'flock' program, or remove the lock file once you know that it has ended",
+      { path, pid: holder.pid },
+    );
+  return ours;
 }
 
 function listen(name: string): Promise<net.Server | 'busy'> {
@@ -170,13 +180,24 @@ async function bootId(): Promise<string> {
 async function attemptExclusiveOpen(path: string, flag: number): Promise<Attempt> {
   try {
     const file = await openLockFile(path, flag);
-    await writeHolder(file);
+    await noteHolder(file);
     return { release: once(() => file.close()) };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'EAGAIN' || code === 'EBUSY' || code === 'EWOULDBLOCK') return 'busy';
     throw error;
   }
+}
+
+/** Between open and lock the file may have been removed and made anew: then we hold a lock that nobody looks at. */
+async function isStillAt(path: string, file: fs.promises.FileHandle): Promise<boolean> {
+  const [ours, named] = [await file.stat(), await fs.promises.stat(path).catch(() => undefined)];
+  return named?.ino === ours.ino && named.dev === ours.dev;
+}
+
+/** For the error messages of others only, so a full disk must not keep a lock from being taken or given up. */
+async function noteHolder(file: fs.promises.FileHandle): Promise<void> {
+  await writeHolder(file).catch(() => undefined);
 }
 
 function openLockFile(path: string, extraFlags: number): Promise<fs.promises.FileHandle> {

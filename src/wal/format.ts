@@ -22,7 +22,7 @@ import { CorruptionError, FormatError } from '../errors/index.js';
 export const SEGMENT_VERSION = 4;
 export const SEGMENT_HEADER_BYTES = 40;
 /** Header of the crate's versions 2 and 3: the first 24 bytes of ours. */
-export const CRATE_HEADER_BYTES = 24;
+const CRATE_HEADER_BYTES = 24;
 
 export const FRAME_HEADER_BYTES = 16;
 /** Largest payload of one entry: 16 MiB, inclusive. */
@@ -105,7 +105,8 @@ export function decodeSegmentHeader(bytes: Uint8Array, magic: SegmentMagic, path
   // What a crash leaves of a version field is zeros; any other small number was written by something.
   if (version !== SEGMENT_VERSION && version !== 0 && version <= 0xffff)
     throw new FormatError(
-      `Version ${version} of the ${magic} format is not one that this library reads (2, 3, 4). ` +
+      `Version ${version} of the ${magic} format is not one that this library reads ` +
+        `(${magic === 'VWAL' ? '2, 3, 4' : SEGMENT_VERSION}). ` +
         'A newer version of the library may have written it',
       { path, offset: 4 },
     );

@@ -94,6 +94,8 @@ export class FrameScanner {
   readonly #from: number;
   readonly #upTo: number;
   readonly #wholeBatches: boolean;
+  /** What there is to read: less than at first if the file is cut meanwhile, as by a writer that repairs or shrinks it. */
+  #fileSize: number;
   #window: Uint8Array;
   /** File offset of the window's first byte. */
   #base: number;
@@ -115,6 +117,7 @@ export class FrameScanner {
     this.#from = options.from ?? 0;
     this.#upTo = options.upTo ?? Number.MAX_SAFE_INTEGER;
     this.#wholeBatches = options.wholeBatches ?? true;
+    this.#fileSize = options.fileSize;
     this.lastId = options.firstId - 1;
     this.validEnd = options.offset;
     this.#base = options.offset;
@@ -128,13 +131,13 @@ export class FrameScanner {
       const block = this.#parse();
       if (block !== undefined) return block;
       if (this.#done) break;
-      const unread = this.#options.fileSize - (this.#base + this.#filled);
+      const unread = this.#fileSize - (this.#base + this.#filled);
       if (unread > 0) {
         await this.#fill();
         continue;
       }
       this.#done = true;
-      if (this.#filled > this.#position) this.#damaged('a frame or batch is cut short', { short: true });
+      if (this.#filled > this.#position) this.#cutShort();
     }
     if (this.damage?.reason === ZERO_LENGTH) await this.#lookForZeros(this.damage);
     return undefined;
@@ -151,7 +154,8 @@ export class FrameScanner {
   }
 
   #parse(): FrameBlock | undefined {
-    const { version, salt, fileSize } = this.#options;
+    const { version, salt } = this.#options;
+    const fileSize = this.#fileSize;
     const bytes = this.#window;
     const filled = this.#filled;
     const starts = this.#starts;
@@ -188,7 +192,7 @@ export class FrameScanner {
       }
       const flags = version === 4 ? word & ~LENGTH_MASK : 0;
       const length = version === 4 ? word & LENGTH_MASK : word;
-      if (length < FRAME_HEADER_BYTES || length > MAX_FRAME_BYTES || (flags & FLAGS_UNUSED) !== 0) {
+      if (!isFrameLength(word, version)) {
         this.#damaged(`its length field says ${word}`);
         break;
       }
@@ -282,14 +286,26 @@ export class FrameScanner {
     else this.#marks.push({ id, offset });
   }
 
+  /** The file ends before the frame or batch does. What is there of it must be the beginning of one. */
+  #cutShort(): void {
+    const left = this.#window.subarray(this.#position, this.#filled);
+    const word = left.length < 4 ? undefined : readU32(left, 0);
+    if (word === 0 || left.every((byte) => byte === 0)) this.#damaged(ZERO_LENGTH);
+    else if (word !== undefined && !isFrameLength(word, this.#options.version))
+      this.#damaged(`its length field says ${word}`);
+    else this.#damaged('a frame or batch is cut short', { short: true });
+  }
+
   #damaged(reason: string, kind: { short?: boolean } = {}): void {
     this.#done = true;
+    const short = kind.short ?? false;
+    const wasCut = short && this.#fileSize < this.#options.fileSize;
     this.damage = {
       offset: this.validEnd,
-      bytes: this.#options.fileSize - this.validEnd,
-      reason,
+      bytes: this.#fileSize - this.validEnd,
+      reason: wasCut ? 'the file became shorter while it was read' : reason,
       zeros: false,
-      short: kind.short ?? false,
+      short,
       nextId: this.lastId + 1,
     };
   }
@@ -297,7 +313,7 @@ export class FrameScanner {
   /** Moves what is left to the front of the window, makes the window fit what is needed, and reads on. */
   async #fill(): Promise<void> {
     const left = this.#filled - this.#position;
-    const unread = this.#options.fileSize - (this.#base + this.#filled);
+    const unread = this.#fileSize - (this.#base + this.#filled);
     let window = this.#window;
     if (this.#needed > window.length) {
       // `#needed` is at most a checked frame beyond what is already here, so this follows real bytes of the file.
@@ -313,22 +329,25 @@ export class FrameScanner {
     const count = Math.min(window.length - left, unread);
     const read = await readFully(this.#options.file, window.subarray(left, left + count), this.#base + left);
     this.#filled = left + read;
-    if (read < count) {
-      // The file was cut while we read it: what is left is all there is.
-      this.#done = true;
-      this.#damaged('the file became shorter while it was read', { short: true });
-    }
+    // The file was cut while we read it: what is left is all there is, and is read to its end.
+    if (read < count) this.#fileSize = this.#base + this.#filled;
   }
 
   /** A zero length is never a frame. Zeros to the end are an unused rest of the file, anything else is not. */
   async #lookForZeros(damage: Damage): Promise<void> {
-    const zeros = await isZeroToEnd(this.#options.file, damage.offset, this.#options.fileSize);
+    const zeros = await isZeroToEnd(this.#options.file, damage.offset, this.#fileSize);
     // A batch that was begun lies before the zeros: then it is not all zeros from where the damage begins.
     this.damage = { ...damage, zeros, reason: zeros ? 'nothing but zeros follows' : ZERO_LENGTH };
   }
 }
 
 const ZERO_LENGTH = 'a frame of length zero';
+
+function isFrameLength(word: number, version: number): boolean {
+  const length = version === 4 ? word & LENGTH_MASK : word;
+  if (version === 4 && (word & FLAGS_UNUSED) !== 0) return false;
+  return length >= FRAME_HEADER_BYTES && length <= MAX_FRAME_BYTES;
+}
 
 function checksumFits(bytes: Uint8Array, start: number, end: number, version: number, salt: number): boolean {
   const stored = readU32(bytes, start + 12);

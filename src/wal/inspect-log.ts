@@ -21,6 +21,8 @@ export interface InspectOptions {
   readonly durableId: (logId: number | undefined) => number;
   /** Whether a log that ends whole but before that is `CorruptionError` too. */
   readonly mustReach: boolean;
+  /** Nothing later is looked at: `lastEntryId` is then this one or a later one, however the log ends. */
+  readonly upTo: number | undefined;
 }
 
 export async function inspectLog(directory: Directory, options: InspectOptions): Promise<LogExtent> {
@@ -34,7 +36,7 @@ export async function inspectLog(directory: Directory, options: InspectOptions):
       : { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason };
   if (first === undefined || last === undefined)
     return { logId, exists: false, firstEntryId: 1, lastEntryId: 0, tornTail: tornHeader };
-  const end = await readEnd(directory, last, torn === undefined ? durableId : undefined, options.mustReach);
+  const end = await readEnd(directory, last, torn === undefined ? durableId : undefined, options);
   if (options.mustReach) checkReaches(end.lastEntryId, durableId, last.path);
   return {
     logId,
@@ -53,13 +55,14 @@ export async function readEnd(
   directory: Directory,
   segment: Segment,
   durableId: number | undefined,
-  mustReach = true,
+  { mustReach, upTo }: Pick<InspectOptions, 'mustReach' | 'upTo'> = { mustReach: true, upTo: undefined },
 ): Promise<{ lastEntryId: number; tornTail: TornTail | undefined }> {
   const file = await directory.open(segment.path, 'read');
   try {
     const fileSize = await file.size();
-    const scanner = scannerOf(file, fileSize, segment);
+    const scanner = scannerOf(file, fileSize, segment, upTo === undefined ? {} : { upTo });
     while ((await scanner.next()) !== undefined);
+    if (upTo !== undefined && scanner.lastId >= upTo) return { lastEntryId: scanner.lastId, tornTail: undefined };
     if (durableId !== undefined) return await judgeEnd(scanner, file, fileSize, segment, durableId, mustReach);
     checkSealedSegment(scanner, segment, undefined);
     return { lastEntryId: scanner.lastId, tornTail: undefined };

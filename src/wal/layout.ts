@@ -24,7 +24,7 @@ export interface LogLayout {
 }
 
 /** Folder of a WAL inside its directory. */
-export const WAL_FOLDER = 'wal';
+const WAL_FOLDER = 'wal';
 
 export const walLayout: LogLayout = {
   magic: 'VWAL',

@@ -25,7 +25,7 @@ export interface ScanRange {
   readonly durableId?: number | undefined;
 }
 
-// A writer that truncates while we list can take a listed segment away: then the list is read again.
+// As long as nothing was handed out, a segment that a writer truncates before we open it is no reason to give up.
 const LISTING_ATTEMPTS = 10;
 
 export class LogScan {
@@ -49,19 +49,25 @@ export class LogScan {
 
   /** The blocks in order. Each is valid until the next one is asked for. */
   async *blocks(): AsyncGenerator<FrameBlock, void, undefined> {
+    let handedOut = false;
     for (let attempt = 1; ; attempt++) {
+      this.bytesRead = 0;
       const { segments, torn } = await readSegmentChain(this.#directory, this.#layout);
       const begin = this.#firstWanted(segments);
       try {
         for (let index = begin; index < segments.length; index++) {
           if (this.#atCeiling()) return;
           const next = segments[index + 1];
-          yield* this.#segment(segments[index]!, next?.header.startEntryId, next === undefined && torn === undefined);
+          const isLast = next === undefined && torn === undefined;
+          for await (const block of this.#segment(segments[index]!, next?.header.startEntryId, isLast)) {
+            handedOut = true;
+            yield block;
+          }
         }
         if (this.#atCeiling()) return;
       } catch (error) {
         const vanished = error instanceof NotFoundError;
-        if (vanished && this.lastEntryId === 0 && attempt < LISTING_ATTEMPTS) continue;
+        if (vanished && !handedOut && attempt < LISTING_ATTEMPTS) continue;
         if (vanished)
           throw new TruncatedError('The segment was truncated while the log was read. Begin again from a checkpoint', {
             path: error.path,
@@ -91,6 +97,8 @@ export class LogScan {
     let begin = 0;
     while (from !== undefined && begin + 1 < segments.length && segments[begin + 1]!.header.startEntryId <= from)
       begin++;
+    // Two segments that begin with the same entry: the first must be empty, which only reading it can tell.
+    while (begin > 0 && segments[begin - 1]!.header.startEntryId === segments[begin]!.header.startEntryId) begin--;
     this.lastEntryId = segments[begin]!.header.startEntryId - 1;
     return begin;
   }

@@ -27,8 +27,11 @@ export interface LogWriterOptions<E> {
   /** Zeros are written ahead up to this size in a new segment, so that appends need not grow the file. Default 0. */
   readonly preallocateBytes?: number;
   readonly observer?: WalObserver;
-  /** Entries up to here are known to be durable, from checkpoints: fewer in the log is corruption. Default 0. */
-  readonly durableId?: number;
+  /**
+   * Entries up to here are known to be durable, from checkpoints: fewer in the log is corruption. A function is given
+   * the log's id, so that checkpoints of another log can be left out. Default 0.
+   */
+  readonly durableId?: number | ((logId: number | undefined) => number);
   /** Id that the log must have, from checkpoints; an empty log gets it. */
   readonly logId?: number;
   /** Milliseconds since 1970, for the age of segments only. Default `Date.now`. */
@@ -164,13 +167,10 @@ export class LogWriter<E> implements AsyncDisposable {
   appendBatch(entries: readonly E[]): number[] {
     this.#checkReady();
     if (entries.length === 0) return [];
-    const before = this.#staging.bytes;
-    const firstId = this.#staging.stageBatch(entries);
-    const ids = entries.map((_, index) => firstId + index);
-    if (this.#observer?.onAppend !== undefined) {
-      const each = (this.#staging.bytes - before) / ids.length;
-      for (const id of ids) notify(() => this.#observer!.onAppend!(id, each));
-    }
+    const { firstId, sizes } = this.#staging.stageBatch(entries);
+    const ids = sizes.map((_, index) => firstId + index);
+    if (this.#observer?.onAppend !== undefined)
+      for (const [index, id] of ids.entries()) notify(() => this.#observer!.onAppend!(id, sizes[index]!));
     this.#afterAppend(entries.length);
     return ids;
   }
@@ -194,20 +194,19 @@ export class LogWriter<E> implements AsyncDisposable {
   }
 
   /** Resolves once everything appended so far was handed to the operating system: it survives this process. */
-  flush(): Promise<void> {
-    this.#sinceRequest = 0;
-    return this.#closing !== undefined ? this.#rejectClosed() : this.#loop.settled(this.#staging.lastId, false);
+  async flush(): Promise<void> {
+    await this.#settle(false);
   }
 
   /** Resolves once everything appended so far is on stable storage: it survives a power cut. */
-  flushAndSync(): Promise<void> {
-    this.#sinceRequest = 0;
-    return this.#closing !== undefined ? this.#rejectClosed() : this.#loop.settled(this.#staging.lastId, true);
+  async flushAndSync(): Promise<void> {
+    await this.#settle(true);
   }
 
   /** Resolves once there is room again below the high-water mark. */
-  drain(): Promise<void> {
-    return this.#closing !== undefined ? this.#rejectClosed() : this.#loop.drained(this.#highWaterMark);
+  async drain(): Promise<void> {
+    if (this.#closing !== undefined) throw closed();
+    await this.#loop.drained(this.#highWaterMark);
   }
 
   /**
@@ -246,8 +245,11 @@ export class LogWriter<E> implements AsyncDisposable {
     if (!loop.failureTold) throw loop.tell(loop.failure);
   }
 
-  #rejectClosed(): Promise<never> {
-    return Promise.reject(closed());
+  /** The callers await it, as the durable appends do: a promise handed through would answer before earlier ones. */
+  #settle(sync: boolean): Promise<void> {
+    if (this.#closing !== undefined) throw closed();
+    this.#sinceRequest = 0;
+    return this.#loop.settled(this.#staging.lastId, sync);
   }
 
   #checkReady(): void {

@@ -46,7 +46,7 @@ export interface OpenLogOptions {
   /** `create`: there must be no log yet. `resume`: there must be one. `open`: either. */
   readonly intent: 'create' | 'resume' | 'open';
   /** Entries up to here are known to be durable, from checkpoints; the next id is above it. */
-  readonly durableId: number;
+  readonly durableId: number | ((logId: number | undefined) => number);
   /** Id that the log must have, or gets if there is none yet. */
   readonly logId: number | undefined;
   readonly preallocateBytes: number;
@@ -55,7 +55,7 @@ export interface OpenLogOptions {
 }
 
 export async function openLog(directory: Directory, layout: LogLayout, options: OpenLogOptions): Promise<OpenedLog> {
-  checkId(options.durableId, 'durableId');
+  if (typeof options.durableId === 'number') checkId(options.durableId, 'durableId');
   if (options.intent === 'resume' && (await layout.list(directory)).length === 0)
     throw new NotFoundError('There is no log to resume here; create one', { path: layout.folder });
   await makeDirectoryDurable(directory, layout.folder);
@@ -74,8 +74,9 @@ async function openLocked(
   layout: LogLayout,
   options: OpenLogOptions,
 ): Promise<Omit<OpenedLog, 'lock'>> {
-  const { intent, durableId } = options;
+  const { intent } = options;
   const { segments, torn, logId } = await readSegmentChain(directory, layout);
+  const durableId = typeof options.durableId === 'number' ? options.durableId : options.durableId(logId);
   if (intent === 'create' && (segments.length > 0 || torn !== undefined))
     throw new AlreadyExistsError('There is a log here already; open or resume it', { path: layout.folder });
   if (options.logId !== undefined && logId !== undefined && options.logId !== logId)
@@ -129,7 +130,7 @@ async function openLocked(
   }
   if (torn !== undefined)
     tornTail = { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason };
-  if (lastId >= MAX_ID) throw new CorruptionError('Entry ids are used up', { path: layout.folder, entryId: lastId });
+  checkIdsAreLeft(lastId, layout);
   const plan: SegmentPlan = {
     segmentId: torn?.segmentId ?? (last === undefined ? 1 : last.segmentId + 1),
     startEntryId: lastId + 1,
@@ -156,6 +157,11 @@ async function openLocked(
   };
 }
 
+/** A new segment's header holds the next id. */
+function checkIdsAreLeft(lastId: number, layout: LogLayout): void {
+  if (lastId >= MAX_ID) throw new CorruptionError('Entry ids are used up', { path: layout.folder, entryId: lastId });
+}
+
 /** Cuts the last segment behind its last whole frame and makes everything before that durable. Leaves the file open. */
 async function repair(
   directory: Directory,
@@ -167,6 +173,8 @@ async function repair(
   try {
     const fileSize = await file.size();
     const end = await scanToEnd(file, fileSize, segment, knownDurableId);
+    // A segment of the crate is not appended to: it gets a successor. Whether it can is known before anything is cut.
+    if (segment.header.version !== SEGMENT_VERSION) checkIdsAreLeft(end.lastEntryId, layout);
     if (end.validEnd < fileSize) await file.truncate(end.validEnd);
     // Entries are only written to a segment whose header was synced. Without any, the header itself is in doubt.
     const from = end.durableEnd <= segment.header.bytes ? 0 : end.durableEnd;

@@ -1,7 +1,7 @@
 // The segments of a log as their names and headers tell it, checked for everything that can be checked without reading
 // a frame: no hole, no stranger, headers that agree with their names and with each other.
 
-import { CorruptionError, FormatError } from '../errors/index.js';
+import { CorruptionError, FormatError, NotFoundError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import { readFully } from '../storage/index.js';
 import { damagedHeader, decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from './format.js';
@@ -15,7 +15,7 @@ export interface Segment extends SegmentFile {
 }
 
 /** The last segment, when the crash came while it was being made: it never held an entry. */
-export interface TornSegment extends SegmentFile {
+interface TornSegment extends SegmentFile {
   readonly size: number;
   readonly reason: string;
 }
@@ -27,8 +27,25 @@ export interface SegmentChain {
   readonly logId: number | undefined;
 }
 
+// A writer that truncates while we look can take a listed segment away: then the list is read again.
+const LISTING_ATTEMPTS = 10;
+
 export async function readSegmentChain(directory: Directory, layout: LogLayout): Promise<SegmentChain> {
-  const files = await layout.list(directory);
+  for (let attempt = 1; ; attempt++) {
+    const files = await layout.list(directory);
+    try {
+      return await readChain(directory, layout, files);
+    } catch (error) {
+      if (!(error instanceof NotFoundError) || attempt === LISTING_ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function readChain(
+  directory: Directory,
+  layout: LogLayout,
+  files: readonly SegmentFile[],
+): Promise<SegmentChain> {
   const segments: Segment[] = [];
   let torn: TornSegment | undefined;
   let logId: number | undefined;

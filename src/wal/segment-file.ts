@@ -53,12 +53,14 @@ export class SegmentFile {
     try {
       if (options.replace) await file.truncate(0);
       await writeFully(file, encodeSegmentHeader({ magic: layout.magic, ...plan }), 0);
+      await file.datasync();
+      await directory.syncDirectory(layout.folder);
+      // Only behind a durable header: else a crash could leave a damaged one with something behind it, which is how a
+      // segment that held entries and was damaged later looks. The zeros go to the disk with the first entries.
       const fileSize = Math.max(SEGMENT_HEADER_BYTES, options.preallocateBytes);
       const zeros = Buffer.alloc(Math.min(ZEROS_BYTES, fileSize - SEGMENT_HEADER_BYTES));
       for (let at = SEGMENT_HEADER_BYTES; at < fileSize; at += zeros.length)
         await writeFully(file, zeros.subarray(0, Math.min(zeros.length, fileSize - at)), at);
-      await file.datasync();
-      await directory.syncDirectory(layout.folder);
       return new SegmentFile(plan, file, SEGMENT_HEADER_BYTES, fileSize);
     } catch (error) {
       await file.close().catch(() => undefined);

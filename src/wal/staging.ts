@@ -4,7 +4,7 @@
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { MAX_ID, readU32 } from '../bytes/u64.js';
 import type { Codec } from '../codec/index.js';
-import { EncodeError, FormatError } from '../errors/index.js';
+import { EncodeError, FormatError, InvalidArgumentError } from '../errors/index.js';
 import type { RandomBytes } from '../storage/index.js';
 import {
   CONTROL_FRAME_BYTES,
@@ -17,7 +17,7 @@ import {
 import type { SegmentPlan } from './segment-file.js';
 
 /** Largest batch: a reader has to hold one whole to know that it is whole. */
-export const MAX_BATCH_BYTES: number = 64 * 1024 * 1024;
+const MAX_BATCH_BYTES: number = 64 * 1024 * 1024;
 
 /** Buffers up to this size are used again. */
 const KEEP_BYTES = 8 * 1024 * 1024;
@@ -61,6 +61,7 @@ export class Staging<E> {
   readonly #full: Chunk[] = [];
   #tail: Chunk;
   #spare: ByteWriter | undefined;
+  #encoding = false;
 
   constructor(options: StagingOptions<E>, fill: SegmentFill, lastId: number) {
     this.#options = options;
@@ -87,8 +88,8 @@ export class Staging<E> {
     return id;
   }
 
-  /** Stages entries that are recovered all together or not at all; returns the id of the first. */
-  stageBatch(entries: readonly E[]): number {
+  /** Stages entries that are recovered all together or not at all; returns the first id and the bytes of each frame. */
+  stageBatch(entries: readonly E[]): { readonly firstId: number; readonly sizes: readonly number[] } {
     const firstId = this.#nextId(entries.length);
     const start = this.#tail.writer.length;
     const sizes: number[] = [];
@@ -116,7 +117,7 @@ export class Staging<E> {
       at += size;
     }
     this.#account(writer.length - from, firstId + entries.length - 1);
-    return firstId;
+    return { firstId, sizes };
   }
 
   /** The oldest frames, all of one segment; they are the caller's until {@link recycle}. */
@@ -169,6 +170,12 @@ export class Staging<E> {
   #encode(entry: E): void {
     const { writer } = this.#tail;
     const start = writer.length;
+    // It would take the same id and put its frame into the middle of this one's payload.
+    if (this.#encoding)
+      throw new InvalidArgumentError(
+        'An entry was appended while another is being encoded, by its codec or by a getter of its value',
+      );
+    this.#encoding = true;
     try {
       writer.restrict(FRAME_HEADER_BYTES + MAX_PAYLOAD_BYTES);
       writer.reserve(FRAME_HEADER_BYTES);
@@ -180,6 +187,8 @@ export class Staging<E> {
     } catch (error) {
       writer.length = start;
       throw error;
+    } finally {
+      this.#encoding = false;
     }
   }
 

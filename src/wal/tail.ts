@@ -128,7 +128,9 @@ export function checkSealedSegment(scanner: FrameScanner, segment: Segment, next
   if (complete && (damage === undefined || damage.zeros)) return;
   const what =
     damage === undefined || (damage.zeros && !complete)
-      ? `Entries ${lastId + 1} to ${nextStartId! - 1} are missing`
+      ? lastId < nextStartId!
+        ? `Entries ${lastId + 1} to ${nextStartId! - 1} are missing`
+        : `Entries ${nextStartId} to ${lastId} of the next segment are`
       : `Damage: ${damage.reason}`;
   throw new CorruptionError(
     `${what} in a segment that was complete before the next one was begun. Restore the file from a backup, or see what salvage can read`,

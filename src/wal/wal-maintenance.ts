@@ -4,13 +4,13 @@
 import { checkId } from '../bytes/u64.js';
 import { InvalidArgumentError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
-import { makeDirectoryDurable, removeDurable, renameDurable } from '../storage/index.js';
+import { makeDirectoryDurable, readFully, removeDurable, renameDurable } from '../storage/index.js';
 import { normalizePath } from '../storage/path.js';
 import { readEnd } from './inspect-log.js';
 import { walLayout } from './layout.js';
 import { notify, type WalObserver } from './observer.js';
 import { salvageLog, type SalvagedEntry, type SalvageReport } from './salvage.js';
-import { readSegmentChain } from './segment-chain.js';
+import { readSegmentChain, type Segment } from './segment-chain.js';
 
 /** The entries that a segment holds. */
 export interface SegmentRange {
@@ -87,8 +87,8 @@ export class WalMaintenance {
 
   /**
    * Removes (or archives) the segments whose entries are all at or below `lastEntryId`. The last segment always stays,
-   * and what stays has no hole. Each removal is durable before the next one begins, so that a power cut in between
-   * cannot bring an older segment back and leave a hole.
+   * and until something was written to it the one before it; what stays has no hole. Each removal is durable before the
+   * next one begins, so that a power cut in between cannot bring an older segment back and leave a hole.
    *
    * Calling it again is harmless. Which entries are covered is for the caller to know: nothing here reads checkpoints.
    */
@@ -107,13 +107,14 @@ export class WalMaintenance {
   }
 
   async #truncate(lastEntryId: number, options: TruncateOptions, archive: string | undefined): Promise<TruncateReport> {
-    const ranges = await this.#rangesByHeader();
+    const { segments, ranges } = await this.#rangesByHeader();
+    const alwaysKept = (await holdsFrame(this.#directory, segments.at(-1))) ? 1 : 2;
     const removed: SegmentRange[] = [];
     const kept: { segment: SegmentRange; reason: KeepReason }[] = [];
     const { observer } = options;
     if (archive !== undefined && options.dryRun !== true) await makeDirectoryDurable(this.#directory, archive);
     for (const [index, segment] of ranges.entries()) {
-      const reason = keepReason(segment, index === ranges.length - 1, kept.length > 0, lastEntryId);
+      const reason = keepReason(segment, index >= ranges.length - alwaysKept, kept.length > 0, lastEntryId);
       if (reason !== undefined) {
         kept.push({ segment, reason });
         continue;
@@ -133,15 +134,16 @@ export class WalMaintenance {
   }
 
   /** As {@link segmentRanges}, but without reading the last segment, which is never removed. */
-  async #rangesByHeader(): Promise<SegmentRange[]> {
+  async #rangesByHeader(): Promise<{ segments: readonly Segment[]; ranges: SegmentRange[] }> {
     const { segments } = await readSegmentChain(this.#directory, walLayout);
-    return segments.map(({ segmentId, path, header: { startEntryId, version } }, index) => ({
+    const ranges = segments.map(({ segmentId, path, header: { startEntryId, version } }, index) => ({
       segmentId,
       path,
       startEntryId,
       endEntryId: index + 1 < segments.length ? segments[index + 1]!.header.startEntryId - 1 : undefined,
       version,
     }));
+    return { segments, ranges };
   }
 
   /**
@@ -157,13 +159,29 @@ export class WalMaintenance {
   }
 }
 
+/**
+ * Whether anything was written behind the segment's header. Only that proves the header to be on stable storage: until
+ * then the segment may be one that is just being made, and if a power cut takes it, the one before it is the last.
+ */
+async function holdsFrame(directory: Directory, segment: Segment | undefined): Promise<boolean> {
+  if (segment === undefined) return false;
+  const file = await directory.open(segment.path, 'read');
+  try {
+    const length = new Uint8Array(4);
+    await readFully(file, length, segment.header.bytes);
+    return length.some((byte) => byte !== 0);
+  } finally {
+    await file.close();
+  }
+}
+
 function keepReason(
   segment: SegmentRange,
-  isLast: boolean,
+  isKept: boolean,
   afterKept: boolean,
   lastEntryId: number,
 ): KeepReason | undefined {
-  if (isLast) return 'active';
+  if (isKept) return 'active';
   if (segment.endEntryId !== undefined && segment.endEntryId > lastEntryId) return 'not covered';
   return afterKept ? 'after a kept segment' : undefined;
 }

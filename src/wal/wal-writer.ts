@@ -23,7 +23,8 @@ export class WalWriter<E> extends LogWriter<E> {
    * everything that is kept is on stable storage when this resolves.
    *
    * Rejects with `LockError` while another writer has it, `CorruptionError` when entries that were on stable storage
-   * are damaged or missing, `FormatError` for files of a newer version. Then nothing was changed.
+   * are damaged or missing, `FormatError` for files of a newer version. Then nothing was changed. Only headers and the
+   * last segment are read for that; damage inside an earlier one shows when it is replayed.
    */
   static open<E>(directory: Directory, options: WalWriterOptions<E>): Promise<WalWriter<E>> {
     return WalWriter.#start(directory, options, 'open');

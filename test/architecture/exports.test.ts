@@ -1,0 +1,98 @@
+// Locks what each subpath exports: a name that comes or goes is a decision, made here.
+
+import { expect } from 'chai';
+
+const EXPORTS: Record<string, readonly string[]> = {
+  cairnlog: [
+    'AlreadyExistsError',
+    'BackpressureError',
+    'CairnError',
+    'CheckpointFile',
+    'CheckpointPublisher',
+    'ClosedError',
+    'CorruptionError',
+    'DecodeError',
+    'EncodeError',
+    'FormatError',
+    'FsDirectory',
+    'InvalidArgumentError',
+    'LockError',
+    'MemoryDirectory',
+    'NotFoundError',
+    'PathError',
+    'PoisonedError',
+    'RecordLog',
+    'RecordLogReader',
+    'RecoveryError',
+    'RecoveryManager',
+    'SegmentIndex',
+    'StorageError',
+    'TornTailError',
+    'TruncatedError',
+    'WalMaintenance',
+    'WalReader',
+    'WalWriter',
+    'every',
+    'interval',
+    'manual',
+    'messagePackCodec',
+    'perAppend',
+    'recoverWithWal',
+    'walEntryCodec',
+  ],
+  'cairnlog/wal': [
+    'ByteReader',
+    'ByteWriter',
+    'RecordLog',
+    'RecordLogReader',
+    'WalMaintenance',
+    'WalReader',
+    'WalWriter',
+    'bytesCodec',
+    'every',
+    'interval',
+    'manual',
+    'messagePackCodec',
+    'perAppend',
+    'walEntryCodec',
+  ],
+  'cairnlog/storage': [
+    'FsDirectory',
+    'MemoryDirectory',
+    'abstractSocketProvider',
+    'defaultLockProvider',
+    'flockProvider',
+    'makeDirectoryDurable',
+    'readBytes',
+    'readFully',
+    'removeDurable',
+    'renameDurable',
+    'writeBytesAtomically',
+    'writeFileAtomically',
+    'writeFully',
+  ],
+  'cairnlog/checkpoint': ['CheckpointFile', 'CheckpointPublisher', 'checkpointPath', 'listCheckpoints'],
+  'cairnlog/segment-index': [
+    'RecoveryManager',
+    'SegmentIndex',
+    'crateCheckpointCodec',
+    'restoreItem',
+    'segmentIndexItemCodec',
+    'toCheckpointState',
+  ],
+  'cairnlog/testing': [
+    'FaultyDirectory',
+    'SimulatedDisk',
+    'directoryConformance',
+    'isMutation',
+    'loseEverything',
+    'loseNothing',
+  ],
+};
+
+describe('exports', () => {
+  for (const [subpath, names] of Object.entries(EXPORTS))
+    it(`of ${subpath} are as listed`, async () => {
+      expect(Object.keys((await import(subpath)) as object).sort()).to.deep.equal([...names].sort());
+    });
+});
