@@ -181,6 +181,7 @@ export class FrameScanner {
     let wholeId = id;
     let problem: string | undefined;
     let short = false;
+    const mayBePlain = wholeBatches && version !== 2;
 
     for (;;) {
       if (!inBatch) {
@@ -190,6 +191,17 @@ export class FrameScanner {
         if (id >= upTo) {
           this.#done = true;
           break;
+        }
+      }
+      if (mayBePlain && !inBatch && id + 1 >= from && this.footer === undefined) {
+        const plain = this.#plainFrames(position, id + 1, count);
+        if (plain > count) {
+          if (count === 0) firstId = id + 1;
+          id += plain - count;
+          position = ends[plain - 1]!;
+          count = plain;
+          this.sealed = false;
+          continue;
         }
       }
       if (filled - position < FRAME_HEADER_BYTES) {
@@ -258,6 +270,35 @@ export class FrameScanner {
     if (wholeCount === 0) return undefined;
     this.#mark(this.lastId, this.validEnd);
     return { bytes, firstId, count: wholeCount, starts, ends, more };
+  }
+
+  /**
+   * Takes in the frames from `position` on that are plain, as most are: a whole record by itself, with the next id and
+   * a checksum that fits. Returns the count of entries with them. Any other frame is for {@link #parse} to look at.
+   */
+  #plainFrames(position: number, id: number, count: number): number {
+    const { salt } = this.#options;
+    const upTo = this.#upTo;
+    const view = this.#view;
+    const filled = this.#filled;
+    const starts = this.#starts;
+    const ends = this.#ends;
+    for (let start = position, next = id; filled - start >= FRAME_HEADER_BYTES && next <= upTo; next++) {
+      const length = view.getUint32(start, true);
+      const end = start + length;
+      if (length < FRAME_HEADER_BYTES || length > MAX_FRAME_BYTES || end > filled) break;
+      const idLow = view.getUint32(start + 4, true);
+      const idHigh = view.getUint32(start + 8, true);
+      if (idHigh * TWO_32 + idLow !== next || next > MAX_ID) break;
+      const stored = view.getUint32(start + 12, true);
+      const payload = start + FRAME_HEADER_BYTES;
+      if (crc32Behind(length, idLow, idHigh, view, payload, end, salt) !== stored) break;
+      starts[count] = payload;
+      ends[count] = end;
+      count++;
+      start = end;
+    }
+    return count;
   }
 
   /** Takes in a control frame at the current end. Returns what is wrong with it, if anything is. */
