@@ -36,13 +36,7 @@ export class ByteWriter {
   /** Makes room for `count` more bytes. */
   reserve(count: number): void {
     const needed = this.length + count;
-    if (needed > this.#limit)
-      throw new FormatError(`The encoded value is larger than the ${this.#allowed} bytes allowed; split it`);
-    if (needed <= this.bytes.length) return;
-    const grown = allocate(Math.max(needed, this.bytes.length * 2));
-    grown.set(this.bytes.subarray(0, this.length));
-    this.bytes = grown;
-    this.view = viewOf(grown);
+    if (needed > this.bytes.length || needed > this.#limit) this.#grow(needed);
   }
 
   u8(value: number): void {
@@ -64,8 +58,7 @@ export class ByteWriter {
 
   /** LEB128: seven bits a byte, low group first. Takes integers from 0 to 2^53-1. */
   varint(value: number): void {
-    if (!Number.isSafeInteger(value) || value < 0)
-      throw new FormatError(`A varint must be an integer from 0 to 2^53-1, got ${String(value)}`);
+    if (!Number.isSafeInteger(value) || value < 0) throw notAVarint(value);
     this.reserve(VARINT_BYTES);
     let rest = value;
     // Bit operations see 32 bits only; what lies above is divided down first.
@@ -93,4 +86,18 @@ export class ByteWriter {
     this.varint(encoded.length);
     this.write(encoded);
   }
+
+  #grow(needed: number): void {
+    if (needed > this.#limit)
+      throw new FormatError(`The encoded value is larger than the ${this.#allowed} bytes allowed; split it`);
+    const grown = allocate(Math.max(needed, this.bytes.length * 2));
+    grown.set(this.bytes.subarray(0, this.length));
+    this.bytes = grown;
+    this.view = viewOf(grown);
+  }
+}
+
+// Errors are made apart from the code that is hot: what is short is compiled into its callers.
+function notAVarint(value: number): FormatError {
+  return new FormatError(`A varint must be an integer from 0 to 2^53-1, got ${String(value)}`);
 }

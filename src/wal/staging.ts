@@ -80,8 +80,7 @@ export class Staging<E> {
     const id = this.#nextId(1);
     const start = this.#tail.writer.length;
     this.#encode(entry);
-    const chunk = this.#place(start);
-    const from = chunk === this.#tail ? start : CONTROL_FRAME_BYTES;
+    const from = this.#place(start);
     const { writer } = this.#tail;
     sealFrame(writer.view, from, writer.length, id, 0, this.fill.plan.salt);
     this.#account(writer.length - from, id);
@@ -107,8 +106,7 @@ export class Staging<E> {
       this.#tail.writer.length = start;
       throw error;
     }
-    const chunk = this.#place(start);
-    const from = chunk === this.#tail ? start : CONTROL_FRAME_BYTES;
+    const from = this.#place(start);
     const { writer } = this.#tail;
     let at = from;
     for (const [index, size] of sizes.entries()) {
@@ -150,8 +148,7 @@ export class Staging<E> {
   }
 
   #nextId(count: number): number {
-    if (this.lastId > MAX_ID - count)
-      throw new FormatError('Entry ids are used up: the next one would be above 2^53-1');
+    if (this.lastId > MAX_ID - count) throw idsUsedUp();
     return this.lastId + 1;
   }
 
@@ -170,11 +167,7 @@ export class Staging<E> {
   #encode(entry: E): void {
     const { writer } = this.#tail;
     const start = writer.length;
-    // It would take the same id and put its frame into the middle of this one's payload.
-    if (this.#encoding)
-      throw new InvalidArgumentError(
-        'An entry was appended while another is being encoded, by its codec or by a getter of its value',
-      );
+    if (this.#encoding) throw appendedWhileEncoding();
     this.#encoding = true;
     try {
       writer.restrict(FRAME_HEADER_BYTES + MAX_PAYLOAD_BYTES);
@@ -182,8 +175,7 @@ export class Staging<E> {
       writer.length = start + FRAME_HEADER_BYTES;
       this.#options.codec.encode(entry, writer);
       const size = writer.length - start - FRAME_HEADER_BYTES;
-      if (size > MAX_PAYLOAD_BYTES)
-        throw new FormatError(`An entry takes ${size} bytes, at most ${MAX_PAYLOAD_BYTES} are allowed; split it`);
+      if (size > MAX_PAYLOAD_BYTES) throw tooLarge(size);
     } catch (error) {
       writer.length = start;
       throw error;
@@ -193,22 +185,34 @@ export class Staging<E> {
   }
 
   /**
-   * Finds the segment for the bytes encoded from `start` on. If they do not fit the current one, the tail is set aside
-   * and they move to the first chunk of the next. Returns the chunk that they were encoded into.
+   * Finds the segment for the bytes encoded from `start` on. Returns where they begin in the tail, which is another one
+   * if they did not fit the segment.
    */
-  #place(start: number): Chunk {
-    const chunk = this.#tail;
-    const { rolls, segmentBytes, segmentMaxAgeMs, now, random } = this.#options;
+  #place(start: number): number {
+    if (this.#fits(this.#tail.writer.length - start)) return start;
+    this.#roll(start);
+    return CONTROL_FRAME_BYTES;
+  }
+
+  /** Whether so many bytes more go to the current segment; the first ones always do. */
+  #fits(size: number): boolean {
+    const { rolls, segmentBytes, segmentMaxAgeMs, now } = this.#options;
     const { fill } = this;
-    const size = chunk.writer.length - start;
-    if (!rolls || !fill.hasEntries) return chunk;
-    const aged = segmentMaxAgeMs !== Infinity && now() - fill.createdAt >= segmentMaxAgeMs;
-    if (fill.bytes + size <= segmentBytes && !aged) return chunk;
+    if (!rolls || !fill.hasEntries) return true;
+    if (fill.bytes + size > segmentBytes) return false;
+    return segmentMaxAgeMs === Infinity || !(now() - fill.createdAt >= segmentMaxAgeMs);
+  }
+
+  /** Sets the tail aside, and moves the bytes encoded from `start` on to the first chunk of the next segment. */
+  #roll(start: number): void {
+    const chunk = this.#tail;
+    const { plan } = this.fill;
+    const { now, random } = this.#options;
     this.fill = {
       plan: {
-        segmentId: fill.plan.segmentId + 1,
+        segmentId: plan.segmentId + 1,
         startEntryId: this.lastId + 1,
-        logId: fill.plan.logId,
+        logId: plan.logId,
         salt: drawSalt(random),
       },
       createdAt: now(),
@@ -221,7 +225,6 @@ export class Staging<E> {
     this.#tail.writer.write(encoded);
     chunk.writer.length = start;
     if (chunk.lastId >= chunk.firstId) this.#full.push(chunk);
-    return chunk;
   }
 
   #account(size: number, lastId: number): void {
@@ -238,6 +241,23 @@ export class Staging<E> {
     writer.length = CONTROL_FRAME_BYTES;
     return { plan: this.fill.plan, writer, firstId: this.lastId + 1, lastId: this.lastId };
   }
+}
+
+// Made apart from the code that is hot: what is short is compiled into its callers.
+
+function idsUsedUp(): FormatError {
+  return new FormatError('Entry ids are used up: the next one would be above 2^53-1');
+}
+
+/** It would take the same id, and put its frame into the middle of the other one's payload. */
+function appendedWhileEncoding(): InvalidArgumentError {
+  return new InvalidArgumentError(
+    'An entry was appended while another is being encoded, by its codec or by a getter of its value',
+  );
+}
+
+function tooLarge(size: number): FormatError {
+  return new FormatError(`An entry takes ${size} bytes, at most ${MAX_PAYLOAD_BYTES} are allowed; split it`);
 }
 
 export function drawSalt(random: RandomBytes): number {
