@@ -47,6 +47,7 @@ export class StartingPoints {
         return claimed;
       },
       mustReach: !options.bestEffort,
+      upTo: options.upTo,
     });
     const durableId = log.exists ? Math.min(claimed, log.lastEntryId) : claimed;
     const points = new StartingPoints(log, [...checkpoints], durableId);
