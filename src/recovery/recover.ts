@@ -70,6 +70,11 @@ export async function recoverWithWal<E, T, S>(
   const begun = performance.now();
   const listed = checkpointPath === undefined ? undefined : [await explicit(directory, checkpointPath, upTo)];
   const points = await StartingPoints.find(directory, { upTo, bestEffort: mode === 'bestEffort' }, listed);
+  const refused = listed === undefined ? undefined : points.skipped[0];
+  if (refused !== undefined)
+    throw new RecoveryError(`The checkpoint cannot be used: ${refused.reason}. Choose another one, or none`, {
+      path: refused.path,
+    });
   const { start, state: restored, info } = await restoreBest(directory, options, points, listed !== undefined);
 
   let state = restored;
