@@ -131,10 +131,6 @@ async function restoreBest<E, T, S>(
 ): Promise<{ start: Start; state: S; info: CheckpointInfo | undefined }> {
   for (;;) {
     const start = points.best();
-    if (isExplicit && start.checkpoint === undefined)
-      throw new RecoveryError(`The checkpoint cannot be used: ${points.skipped[0]?.reason}`, {
-        path: points.skipped[0]?.path,
-      });
     let state = options.init();
     if (start.checkpoint === undefined) return { start, state, info: undefined };
     const codecs = {
