@@ -2,7 +2,8 @@
 
 import { FormatError, InvalidArgumentError } from '../errors/index.js';
 
-const TWO_32 = 0x1_0000_0000;
+/** 2^32: what the high half of a u64 counts. */
+export const TWO_32 = 0x1_0000_0000;
 
 /** Highest id that can be stored: 2^53 - 1. */
 export const MAX_ID: number = Number.MAX_SAFE_INTEGER;

@@ -15,8 +15,8 @@
 // payload can never pass for frames of this segment. Why control frames: they say how far the log was known to be on
 // stable storage, which is what tells damage from an interrupted write.
 
-import { crc32 } from '../bytes/crc32.js';
-import { readId, readU32, writeU32, writeU64 } from '../bytes/u64.js';
+import { crc32, crc32Behind } from '../bytes/crc32.js';
+import { readId, readU32, TWO_32, writeU32, writeU64 } from '../bytes/u64.js';
 import { CorruptionError, FormatError } from '../errors/index.js';
 
 export const SEGMENT_VERSION = 4;
@@ -137,12 +137,7 @@ function decodeCrateHeader(bytes: Uint8Array, version: number, path: string): Se
   };
 }
 
-/**
- * Completes a frame whose payload already lies in `bytes[start + 16, end)`.
- *
- * The checksum covers length, entry id and payload, but the checksum's own field lies between them. So length and id
- * are first put directly before the payload, where one pass covers them, and then to their places.
- */
+/** Completes a frame whose payload already lies in `bytes[start + 16, end)`. */
 export function sealFrame(
   bytes: Uint8Array,
   start: number,
@@ -152,12 +147,12 @@ export function sealFrame(
   salt: number,
 ): void {
   const length = (end - start) | flags;
-  writeU32(bytes, start + 4, length);
-  writeU64(bytes, start + 8, entryId);
-  const checksum = crc32(bytes, start + 4, end, salt);
+  const idHigh = Math.floor(entryId / TWO_32);
+  const idLow = entryId - idHigh * TWO_32;
   writeU32(bytes, start, length);
-  writeU64(bytes, start + 4, entryId);
-  writeU32(bytes, start + 12, checksum);
+  writeU32(bytes, start + 4, idLow);
+  writeU32(bytes, start + 8, idHigh);
+  writeU32(bytes, start + 12, crc32Behind(length, idLow, idHigh, bytes, start + FRAME_HEADER_BYTES, end, salt));
 }
 
 /** Writes a whole control frame at `start`. */

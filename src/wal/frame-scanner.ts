@@ -4,7 +4,7 @@
 // and the bytes that are really there.
 
 import { allocate } from '../bytes/allocate.js';
-import { crc32 } from '../bytes/crc32.js';
+import { crc32, crc32Behind } from '../bytes/crc32.js';
 import { readU32, readU64, writeU32 } from '../bytes/u64.js';
 import type { FileHandle } from '../storage/index.js';
 import { readFully } from '../storage/index.js';
@@ -352,18 +352,10 @@ function isFrameLength(word: number, version: number): boolean {
 function checksumFits(bytes: Uint8Array, start: number, end: number, version: number, salt: number): boolean {
   const stored = readU32(bytes, start + 12);
   if (version === 2) return crc32(bytes, start + FRAME_HEADER_BYTES, end) === stored;
-  // As in sealFrame: length and id are moved to directly before the payload for one pass, and put back.
   const length = readU32(bytes, start);
   const idLow = readU32(bytes, start + 4);
   const idHigh = readU32(bytes, start + 8);
-  writeU32(bytes, start + 4, length);
-  writeU32(bytes, start + 8, idLow);
-  writeU32(bytes, start + 12, idHigh);
-  const actual = crc32(bytes, start + 4, end, salt);
-  writeU32(bytes, start + 4, idLow);
-  writeU32(bytes, start + 8, idHigh);
-  writeU32(bytes, start + 12, stored);
-  return actual === stored;
+  return crc32Behind(length, idLow, idHigh, bytes, start + FRAME_HEADER_BYTES, end, salt) === stored;
 }
 
 /** Whether there is nothing but zeros from `offset` on. */
