@@ -10,6 +10,7 @@ import {
   InvalidArgumentError,
   MemoryDirectory,
   PoisonedError,
+  RecoveryError,
   RecordLog,
   RecordLogReader,
   StorageError,
