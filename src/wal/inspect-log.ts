@@ -62,7 +62,6 @@ export async function readEnd(
     const fileSize = await file.size();
     const scanner = scannerOf(file, fileSize, segment, upTo === undefined ? {} : { upTo });
     while ((await scanner.next()) !== undefined);
-    if (upTo !== undefined && scanner.lastId >= upTo) return { lastEntryId: scanner.lastId, tornTail: undefined };
     if (durableId !== undefined) return await judgeEnd(scanner, file, fileSize, segment, durableId, mustReach);
     checkSealedSegment(scanner, segment, undefined);
     return { lastEntryId: scanner.lastId, tornTail: undefined };
