@@ -69,7 +69,7 @@ export async function recoverWithWal<E, T, S>(
   if (upTo !== undefined) checkId(upTo, 'upTo');
   const begun = performance.now();
   const listed = checkpointPath === undefined ? undefined : [await explicit(directory, checkpointPath, upTo)];
-  const points = await StartingPoints.find(directory, { upTo, bestEffort: mode === 'bestEffort' }, listed);
+  const points = await StartingPoints.find(directory, upTo, listed);
   const refused = listed === undefined ? undefined : points.skipped[0];
   if (refused !== undefined)
     throw new RecoveryError(`The checkpoint cannot be used: ${refused.reason}. Choose another one, or none`, {

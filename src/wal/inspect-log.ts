@@ -17,10 +17,8 @@ export interface LogExtent {
 }
 
 export interface InspectOptions {
-  /** Entries up to here are known to be durable, given the log's id; damage at or below is `CorruptionError`. */
+  /** Entries up to here are known to be durable, given the log's id; less is `CorruptionError`. */
   readonly durableId: (logId: number | undefined) => number;
-  /** Whether a log that ends whole but before that is `CorruptionError` too. */
-  readonly mustReach: boolean;
   /** Nothing of any entry above is looked at: the log may as well end there. */
   readonly upTo?: number | undefined;
 }
@@ -36,9 +34,9 @@ export async function inspectLog(directory: Directory, options: InspectOptions):
       : { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason };
   if (first === undefined || last === undefined)
     return { logId, exists: false, firstEntryId: 1, lastEntryId: 0, tornTail: tornHeader };
-  const { mustReach, upTo = Number.MAX_SAFE_INTEGER } = options;
-  const end = await readEnd(directory, last, torn === undefined ? durableId : undefined, mustReach, upTo);
-  if (mustReach && end.lastEntryId < upTo) checkReaches(end.lastEntryId, durableId, last.path);
+  const { upTo = Number.MAX_SAFE_INTEGER } = options;
+  const end = await readEnd(directory, last, torn === undefined ? durableId : undefined, upTo);
+  if (end.lastEntryId < upTo) checkReaches(end.lastEntryId, durableId, last.path);
   return {
     logId,
     exists: true,
@@ -56,7 +54,6 @@ export async function readEnd(
   directory: Directory,
   segment: Segment,
   durableId: number | undefined,
-  mustReach = true,
   upTo: number = Number.MAX_SAFE_INTEGER,
 ): Promise<{ lastEntryId: number; tornTail: TornTail | undefined }> {
   const begin = segment.header.startEntryId - 1;
@@ -67,7 +64,7 @@ export async function readEnd(
     const scanner = scannerOf(file, fileSize, segment, { upTo });
     while ((await scanner.next()) !== undefined);
     if (scanner.lastId >= upTo) return { lastEntryId: scanner.lastId, tornTail: undefined };
-    if (durableId !== undefined) return await judgeEnd(scanner, file, fileSize, segment, durableId, mustReach);
+    if (durableId !== undefined) return await judgeEnd(scanner, file, fileSize, segment, durableId);
     checkSealedSegment(scanner, segment, undefined);
     return { lastEntryId: scanner.lastId, tornTail: undefined };
   } finally {
