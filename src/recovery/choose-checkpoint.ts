@@ -72,7 +72,6 @@ export class StartingPoints {
   }
 
   #sortOut(logId: number | undefined, upTo: number | undefined): void {
-    const { log } = this;
     for (let index = 0; index < this.#candidates.length;) {
       const candidate = this.#candidates[index]!;
       const reason =
