@@ -54,6 +54,9 @@ export class SegmentFile {
       if (options.replace) await file.truncate(0);
       await writeFully(file, encodeSegmentHeader({ magic: layout.magic, ...plan }), 0);
       const fileSize = Math.max(SEGMENT_HEADER_BYTES, options.preallocateBytes);
+      // On its own first: a header that a crash left damaged then has nothing behind it. Pages of the zeros may read as
+      // anything after a power cut, and damage with something behind it is not what a crash leaves.
+      if (fileSize > SEGMENT_HEADER_BYTES) await file.datasync();
       const zeros = Buffer.alloc(Math.min(ZEROS_BYTES, fileSize - SEGMENT_HEADER_BYTES));
       for (let at = SEGMENT_HEADER_BYTES; at < fileSize; at += zeros.length)
         await writeFully(file, zeros.subarray(0, Math.min(zeros.length, fileSize - at)), at);
