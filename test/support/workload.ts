@@ -72,6 +72,8 @@ export class Workload {
 
   async run(): Promise<void> {
     await this.#life(false);
+    // A fault may have stopped the process: what is on the disk then is for the caller to look at.
+    if (this.directory.stopped) return;
     await this.#processEnds();
     await this.#life(true);
   }
