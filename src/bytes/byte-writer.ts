@@ -4,6 +4,7 @@
 import { allocate } from './allocate.js';
 import { FormatError } from '../errors/index.js';
 import { writeU32, writeU64 } from './u64.js';
+import { viewOf } from './view.js';
 
 // 2^53-1 takes eight groups of seven bits.
 const VARINT_BYTES = 8;
@@ -12,12 +13,15 @@ const VARINT_BYTES = 8;
 export class ByteWriter {
   /** Backing store; only the first `length` bytes mean anything. Replaced when it grows. */
   bytes: Uint8Array;
+  /** Of the same bytes. */
+  view: DataView;
   length = 0;
   #limit: number = Number.MAX_SAFE_INTEGER;
   #allowed: number = Number.MAX_SAFE_INTEGER;
 
   constructor(capacity = 1024) {
     this.bytes = allocate(capacity);
+    this.view = viewOf(this.bytes);
   }
 
   /**
@@ -38,6 +42,7 @@ export class ByteWriter {
     const grown = allocate(Math.max(needed, this.bytes.length * 2));
     grown.set(this.bytes.subarray(0, this.length));
     this.bytes = grown;
+    this.view = viewOf(grown);
   }
 
   u8(value: number): void {

@@ -3,6 +3,7 @@
 
 import CRC32 from 'crc-32';
 import * as zlib from 'node:zlib';
+import { bytesOf } from './view.js';
 
 const ZLIB_FROM_BYTES = 400;
 
@@ -24,30 +25,31 @@ export function crc32(bytes: Uint8Array, start: number, end: number, seed = 0): 
 // Making a view of a few bytes costs more than copying them to where views of every short length exist already.
 const COPY_BYTES = 32;
 const HEAD_BYTES = 12;
-const scratch = new Uint8Array(HEAD_BYTES + COPY_BYTES);
-const scratchWords = new DataView(scratch.buffer);
-const scratchUpTo = Array.from({ length: scratch.length + 1 }, (_, length) => scratch.subarray(0, length));
+const scratch = new DataView(new ArrayBuffer(HEAD_BYTES + COPY_BYTES));
+const scratchUpTo = Array.from({ length: scratch.byteLength + 1 }, (_, end) => new Uint8Array(scratch.buffer, 0, end));
 
 /**
- * As {@link crc32}, of three words (u32, little-endian) and then `bytes[start, end)`: of what does not lie together.
- * The bytes are left as they are.
+ * As {@link crc32}, of three words (u32, little-endian) and then the bytes `[start, end)` of `view`: of what does not lie
+ * together. The bytes are left as they are.
  */
 export function crc32Behind(
   word0: number,
   word1: number,
   word2: number,
-  bytes: Uint8Array,
+  view: DataView,
   start: number,
   end: number,
   seed: number,
 ): number {
-  scratchWords.setUint32(0, word0, true);
-  scratchWords.setUint32(4, word1, true);
-  scratchWords.setUint32(8, word2, true);
+  scratch.setUint32(0, word0, true);
+  scratch.setUint32(4, word1, true);
+  scratch.setUint32(8, word2, true);
   const size = end - start;
   // Of a longer range only what makes the words up to the 16 bytes that crc-32 takes at once.
   const copied = size <= COPY_BYTES ? size : 4;
-  for (let index = 0; index < copied; index++) scratch[HEAD_BYTES + index] = bytes[start + index]!;
+  let at = 0;
+  for (; at + 4 <= copied; at += 4) scratch.setUint32(HEAD_BYTES + at, view.getUint32(start + at, true), true);
+  for (; at < copied; at++) scratch.setUint8(HEAD_BYTES + at, view.getUint8(start + at));
   const head = CRC32.buf(scratchUpTo[HEAD_BYTES + copied]!, seed) >>> 0;
-  return copied === size ? head : crc32(bytes, start + copied, end, head);
+  return copied === size ? head : crc32(bytesOf(view), start + copied, end, head);
 }

@@ -209,7 +209,7 @@ async function writeItems<T>(
       out.reserve(FRAME_HEADER_BYTES + end - start);
       out.length += FRAME_HEADER_BYTES;
       out.write(item.bytes.subarray(start, end));
-      sealFrame(out.bytes, frame, out.length, ++frameId, end < item.length ? FLAG_MORE : 0, salt);
+      sealFrame(out.view, frame, out.length, ++frameId, end < item.length ? FLAG_MORE : 0, salt);
       if (out.length >= WRITE_BYTES) await flush();
     }
   }
@@ -220,7 +220,7 @@ async function writeItems<T>(
   out.bytes[frame + FRAME_HEADER_BYTES] = CONTROL_FOOTER;
   writeU64(out.bytes, frame + FRAME_HEADER_BYTES + 1, count);
   writeU64(out.bytes, frame + FRAME_HEADER_BYTES + 9, bytes);
-  sealFrame(out.bytes, frame, out.length, frameId, FLAG_CONTROL, salt);
+  sealFrame(out.view, frame, out.length, frameId, FLAG_CONTROL, salt);
   await flush();
   return { count, bytes };
 }
@@ -244,7 +244,7 @@ async function readItems(
   // Parts of an item that takes several frames, copied out of the window.
   let parts: Uint8Array[] = [];
   for (let block = await scanner.next(); block !== undefined; block = await scanner.next()) {
-    for (let index = 0; index < block.ends.length; index++) {
+    for (let index = 0; index < block.count; index++) {
       const start = block.starts[index]!;
       const end = block.ends[index]!;
       if (block.more[index]! || parts.length > 0) parts.push(block.bytes.slice(start, end));

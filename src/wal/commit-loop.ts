@@ -3,6 +3,7 @@
 // operation is in flight at a time. The first that fails ends it for good; nothing is ever tried again, because after a
 // failed sync the system may report success for pages that it has dropped.
 
+import { viewOf } from '../bytes/view.js';
 import { PoisonedError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import { CONTROL_FRAME_BYTES, CONTROL_SEAL, CONTROL_WATERMARK, writeControlFrame } from './format.js';
@@ -160,7 +161,7 @@ export class CommitLoop {
     let from = CONTROL_FRAME_BYTES;
     if (this.durableId > this.#announcedId) {
       from = 0;
-      writeControlFrame(writer.bytes, 0, CONTROL_WATERMARK, firstId - 1, this.durableId, plan.salt);
+      writeControlFrame(writer.view, 0, CONTROL_WATERMARK, firstId - 1, this.durableId, plan.salt);
       this.#announcedId = this.durableId;
       this.#staging.noteWatermark(plan);
     }
@@ -207,7 +208,7 @@ export class CommitLoop {
     if (this.#sealed || durableId < plan.startEntryId) return;
     await this.#segment.sync();
     const frame = Buffer.alloc(CONTROL_FRAME_BYTES);
-    writeControlFrame(frame, 0, CONTROL_SEAL, durableId, durableId, plan.salt);
+    writeControlFrame(viewOf(frame), 0, CONTROL_SEAL, durableId, durableId, plan.salt);
     await this.#segment.append(frame);
     this.#sealed = true;
   }

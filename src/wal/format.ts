@@ -137,9 +137,9 @@ function decodeCrateHeader(bytes: Uint8Array, version: number, path: string): Se
   };
 }
 
-/** Completes a frame whose payload already lies in `bytes[start + 16, end)`. */
+/** Completes a frame whose payload already lies at `[start + 16, end)`. */
 export function sealFrame(
-  bytes: Uint8Array,
+  view: DataView,
   start: number,
   end: number,
   entryId: number,
@@ -149,24 +149,26 @@ export function sealFrame(
   const length = (end - start) | flags;
   const idHigh = Math.floor(entryId / TWO_32);
   const idLow = entryId - idHigh * TWO_32;
-  writeU32(bytes, start, length);
-  writeU32(bytes, start + 4, idLow);
-  writeU32(bytes, start + 8, idHigh);
-  writeU32(bytes, start + 12, crc32Behind(length, idLow, idHigh, bytes, start + FRAME_HEADER_BYTES, end, salt));
+  view.setUint32(start, length, true);
+  view.setUint32(start + 4, idLow, true);
+  view.setUint32(start + 8, idHigh, true);
+  view.setUint32(start + 12, crc32Behind(length, idLow, idHigh, view, start + FRAME_HEADER_BYTES, end, salt), true);
 }
 
 /** Writes a whole control frame at `start`. */
 export function writeControlFrame(
-  bytes: Uint8Array,
+  view: DataView,
   start: number,
   kind: number,
   lastEntryId: number,
   durableId: number,
   salt: number,
 ): void {
-  bytes[start + FRAME_HEADER_BYTES] = kind;
-  writeU64(bytes, start + FRAME_HEADER_BYTES + 1, durableId);
-  sealFrame(bytes, start, start + CONTROL_FRAME_BYTES, lastEntryId, FLAG_CONTROL, salt);
+  const payload = start + FRAME_HEADER_BYTES;
+  view.setUint8(payload, kind);
+  view.setUint32(payload + 1, durableId % TWO_32, true);
+  view.setUint32(payload + 5, Math.floor(durableId / TWO_32), true);
+  sealFrame(view, start, start + CONTROL_FRAME_BYTES, lastEntryId, FLAG_CONTROL, salt);
 }
 
 /** The damage of a header that should have been whole. */

@@ -5,7 +5,8 @@
 
 import { allocate } from '../bytes/allocate.js';
 import { crc32, crc32Behind } from '../bytes/crc32.js';
-import { readU32, readU64, writeU32 } from '../bytes/u64.js';
+import { MAX_ID, readU32, readU64, TWO_32, writeU32 } from '../bytes/u64.js';
+import { bytesOf, viewOf } from '../bytes/view.js';
 import type { FileHandle } from '../storage/index.js';
 import { readFully } from '../storage/index.js';
 import {
@@ -44,12 +45,13 @@ export interface ScanOptions {
 }
 
 /**
- * A run of entries in one window. `bytes[starts[i], ends[i])` is the payload of entry `firstId + i`.
- * Valid until the scanner is asked for the next one.
+ * A run of entries in one window. `bytes[starts[i], ends[i])` is the payload of entry `firstId + i`, for each `i` below
+ * `count`; what the lists hold beyond is of no meaning. Valid until the scanner is asked for the next one.
  */
 export interface FrameBlock {
   readonly bytes: Uint8Array;
   readonly firstId: number;
+  readonly count: number;
   readonly starts: readonly number[];
   readonly ends: readonly number[];
   /** Whether the batch of entry `firstId + i` goes on with the next one; only without `wholeBatches`. */
@@ -97,6 +99,8 @@ export class FrameScanner {
   /** What there is to read: less than at first if the file is cut meanwhile, as by a writer that repairs or shrinks it. */
   #fileSize: number;
   #window: Uint8Array;
+  /** Of the window. */
+  #view: DataView;
   /** File offset of the window's first byte. */
   #base: number;
   /** Bytes of the window that are filled, and the first of them that is not consumed. */
@@ -123,6 +127,7 @@ export class FrameScanner {
     this.#base = options.offset;
     this.#durableMark = { id: this.lastId, offset: options.offset };
     this.#window = allocate(Math.min(WINDOW_BYTES, Math.max(0, options.fileSize - options.offset)));
+    this.#view = viewOf(this.#window);
   }
 
   /** The next entries, or `undefined` at the end; then {@link damage} says whether it was the end of the file. */
@@ -155,103 +160,145 @@ export class FrameScanner {
 
   #parse(): FrameBlock | undefined {
     const { version, salt } = this.#options;
-    const fileSize = this.#fileSize;
+    const from = this.#from;
+    const upTo = this.#upTo;
+    const wholeBatches = this.#wholeBatches;
     const bytes = this.#window;
+    const view = this.#view;
     const filled = this.#filled;
+    const unread = this.#fileSize - this.#base;
     const starts = this.#starts;
     const ends = this.#ends;
-    starts.length = 0;
-    ends.length = 0;
-    this.#more.length = 0;
+    const more = this.#more;
     let position = this.#position;
     let id = this.lastId;
-    let blockFirstId = 0;
+    let count = 0;
+    let firstId = 0;
+    let inBatch = false;
     // State as of the last whole batch: what is handed out, and where the next parse begins.
     let wholeCount = 0;
-    let inBatch = false;
+    let wholePosition = position;
+    let wholeId = id;
+    let problem: string | undefined;
+    let short = false;
+    const mayBePlain = wholeBatches && version !== 2;
 
     for (;;) {
       if (!inBatch) {
-        wholeCount = starts.length;
-        this.#position = position;
-        this.lastId = id;
-        this.validEnd = this.#base + position;
-        if (id >= this.#upTo) {
+        wholeCount = count;
+        wholePosition = position;
+        wholeId = id;
+        if (id >= upTo) {
           this.#done = true;
           break;
         }
       }
+      if (mayBePlain && !inBatch && id + 1 >= from && this.footer === undefined) {
+        const plain = this.#plainFrames(position, id + 1, count);
+        if (plain > count) {
+          if (count === 0) firstId = id + 1;
+          id += plain - count;
+          position = ends[plain - 1]!;
+          count = plain;
+          this.sealed = false;
+          continue;
+        }
+      }
       if (filled - position < FRAME_HEADER_BYTES) {
-        this.#needed = position - this.#position + FRAME_HEADER_BYTES;
+        this.#needed = position - wholePosition + FRAME_HEADER_BYTES;
         break;
       }
-      const word = readU32(bytes, position);
-      if (word === 0) {
-        this.#damaged(ZERO_LENGTH);
+      const word = view.getUint32(position, true);
+      if (!isFrameLength(word, version)) {
+        problem = word === 0 ? ZERO_LENGTH : `its length field says ${word}`;
         break;
       }
       const flags = version === 4 ? word & ~LENGTH_MASK : 0;
-      const length = version === 4 ? word & LENGTH_MASK : word;
-      if (!isFrameLength(word, version)) {
-        this.#damaged(`its length field says ${word}`);
+      const end = position + (version === 4 ? word & LENGTH_MASK : word);
+      if (end > unread) {
+        problem = 'a frame is cut short';
+        short = true;
         break;
       }
-      const offset = this.#base + position;
-      if (offset + length > fileSize) {
-        this.#damaged('a frame is cut short', { short: true });
+      if (end > filled) {
+        this.#needed = end - wholePosition;
         break;
       }
-      if (filled - position < length) {
-        this.#needed = position - this.#position + length;
+      const aboveCeiling = id >= upTo;
+      if (!aboveCeiling && !checksumFits(view, position, end, version, salt)) {
+        problem = 'its checksum does not fit';
         break;
       }
-      const end = position + length;
-      const aboveCeiling = id >= this.#upTo;
-      if (!aboveCeiling && !checksumFits(bytes, position, end, version, salt)) {
-        this.#damaged('its checksum does not fit');
-        break;
-      }
-      const entryId = readU64(bytes, position + 4);
+      const entryId = idAt(view, position);
       if ((flags & FLAG_CONTROL) !== 0) {
         if (inBatch) {
-          this.#damaged('a control frame is inside a batch');
+          problem = 'a control frame is inside a batch';
           break;
         }
-        const problem = entryId === id ? this.#control(bytes, position, end) : 'a control frame names another entry';
-        if (problem !== undefined) {
-          this.#damaged(problem);
-          break;
-        }
+        this.lastId = id;
+        problem = entryId === id ? this.#control(bytes, position, end) : 'a control frame names another entry';
+        if (problem !== undefined) break;
         position = end;
         continue;
       }
-      if (entryId !== id + 1) {
-        this.#damaged(`it holds entry ${entryId ?? 'above 2^53-1'} where entry ${id + 1} belongs`);
+      if (entryId !== id + 1 || entryId > MAX_ID) {
+        problem = `it holds entry ${entryId > MAX_ID ? 'above 2^53-1' : entryId} where entry ${id + 1} belongs`;
         break;
       }
       if (this.footer !== undefined) {
-        this.#damaged('a frame follows the footer');
+        problem = 'a frame follows the footer';
         break;
       }
       id = entryId;
-      position = end;
       this.sealed = false;
-      if (!aboveCeiling && id >= this.#from) {
-        if (starts.length === 0) blockFirstId = id;
-        starts.push(end - length + FRAME_HEADER_BYTES);
-        ends.push(end);
-        if (!this.#wholeBatches) this.#more.push((flags & FLAG_MORE) !== 0);
+      const goesOn = (flags & FLAG_MORE) !== 0;
+      if (!aboveCeiling && id >= from) {
+        if (count === 0) firstId = id;
+        starts[count] = position + FRAME_HEADER_BYTES;
+        ends[count] = end;
+        if (!wholeBatches) more[count] = goesOn;
+        count++;
       }
-      inBatch = this.#wholeBatches && (flags & FLAG_MORE) !== 0;
+      position = end;
+      inBatch = wholeBatches && goesOn;
     }
 
-    if (starts.length > wholeCount) {
-      starts.length = wholeCount;
-      ends.length = wholeCount;
-    }
+    this.#position = wholePosition;
+    this.lastId = wholeId;
+    this.validEnd = this.#base + wholePosition;
+    if (problem !== undefined) this.#damaged(problem, { short });
     if (wholeCount === 0) return undefined;
     this.#mark(this.lastId, this.validEnd);
-    return { bytes, firstId: blockFirstId, starts, ends, more: this.#more };
+    return { bytes, firstId, count: wholeCount, starts, ends, more };
+  }
+
+  /**
+   * Takes in the frames from `position` on that are plain, as most are: a whole record by itself, with the next id and
+   * a checksum that fits. Returns the count of entries with them. Any other frame is for {@link #parse} to look at.
+   */
+  #plainFrames(position: number, id: number, count: number): number {
+    const { salt } = this.#options;
+    const upTo = this.#upTo;
+    const view = this.#view;
+    const filled = this.#filled;
+    const starts = this.#starts;
+    const ends = this.#ends;
+    for (let start = position, next = id; filled - start >= FRAME_HEADER_BYTES && next <= upTo; next++) {
+      const length = view.getUint32(start, true);
+      const end = start + length;
+      if (length < FRAME_HEADER_BYTES || length > MAX_FRAME_BYTES || end > filled) break;
+      const idLow = view.getUint32(start + 4, true);
+      const idHigh = view.getUint32(start + 8, true);
+      if (idHigh * TWO_32 + idLow !== next || next > MAX_ID) break;
+      const stored = view.getUint32(start + 12, true);
+      const payload = start + FRAME_HEADER_BYTES;
+      if (crc32Behind(length, idLow, idHigh, view, payload, end, salt) !== stored) break;
+      starts[count] = payload;
+      ends[count] = end;
+      count++;
+      start = end;
+    }
+    return count;
   }
 
   /** Takes in a control frame at the current end. Returns what is wrong with it, if anything is. */
@@ -325,6 +372,7 @@ export class FrameScanner {
     }
     this.#base += this.#position;
     this.#position = 0;
+    if (window !== this.#window) this.#view = viewOf(window);
     this.#window = window;
     const count = Math.min(window.length - left, unread);
     const read = await readFully(this.#options.file, window.subarray(left, left + count), this.#base + left);
@@ -349,13 +397,19 @@ function isFrameLength(word: number, version: number): boolean {
   return length >= FRAME_HEADER_BYTES && length <= MAX_FRAME_BYTES;
 }
 
-function checksumFits(bytes: Uint8Array, start: number, end: number, version: number, salt: number): boolean {
-  const stored = readU32(bytes, start + 12);
-  if (version === 2) return crc32(bytes, start + FRAME_HEADER_BYTES, end) === stored;
-  const length = readU32(bytes, start);
-  const idLow = readU32(bytes, start + 4);
-  const idHigh = readU32(bytes, start + 8);
-  return crc32Behind(length, idLow, idHigh, bytes, start + FRAME_HEADER_BYTES, end, salt) === stored;
+function checksumFits(view: DataView, start: number, end: number, version: number, salt: number): boolean {
+  const stored = view.getUint32(start + 12, true);
+  const payload = start + FRAME_HEADER_BYTES;
+  if (version === 2) return crc32(bytesOf(view), payload, end) === stored;
+  const length = view.getUint32(start, true);
+  const idLow = view.getUint32(start + 4, true);
+  const idHigh = view.getUint32(start + 8, true);
+  return crc32Behind(length, idLow, idHigh, view, payload, end, salt) === stored;
+}
+
+/** The entry id of a frame. Above 2^53-1 it is rounded, and still above. */
+function idAt(view: DataView, start: number): number {
+  return view.getUint32(start + 8, true) * TWO_32 + view.getUint32(start + 4, true);
 }
 
 /** Whether there is nothing but zeros from `offset` on. */
@@ -389,8 +443,9 @@ export async function findDurableIdBehind(
   for (let at = offset; at < fileSize;) {
     const read = await readFully(file, window.subarray(0, Math.min(window.length, fileSize - at)), at);
     const filled = Buffer.from(window.buffer, 0, read);
+    const view = viewOf(filled);
     for (let found = filled.indexOf(pattern); found >= 0; found = filled.indexOf(pattern, found + 1)) {
-      if (found + frameBytes > read || !checksumFits(filled, found, found + frameBytes, 4, salt)) continue;
+      if (found + frameBytes > read || !checksumFits(view, found, found + frameBytes, 4, salt)) continue;
       const lastId = readU64(filled, found + 4) ?? 0;
       const declared = readU64(filled, found + FRAME_HEADER_BYTES + 1) ?? 0;
       if (declared <= lastId) durableId = Math.max(durableId, declared);

@@ -79,8 +79,7 @@ export class LogReader<E> {
     const reader = new ByteReader();
     let count = 0;
     for await (const block of scan.blocks()) {
-      const entries = block.ends.length;
-      for (let index = 0; index < entries; index++) {
+      for (let index = 0; index < block.count; index++) {
         const pending = visit({ entryId: block.firstId + index, entry: this.#decode(block, index, reader) });
         count++;
         if (pending instanceof Promise) await pending;
@@ -99,7 +98,7 @@ export class LogReader<E> {
     const reader = new ByteReader();
     let count = 0;
     for await (const block of scan.blocks()) {
-      for (let index = 0; index < block.ends.length; index++) {
+      for (let index = 0; index < block.count; index++) {
         yield { entryId: block.firstId + index, entry: this.#decode(block, index, reader) };
         count++;
       }
@@ -114,7 +113,7 @@ export class LogReader<E> {
   /** Number of entries; checks every frame and decodes none. */
   async entryCount(options: ReplayOptions = {}): Promise<number> {
     let count = 0;
-    for await (const block of this.#scan(options).blocks()) count += block.ends.length;
+    for await (const block of this.#scan(options).blocks()) count += block.count;
     return count;
   }
 

@@ -123,7 +123,7 @@ export class LogScan {
         ...(upTo === undefined ? {} : { upTo }),
       });
       for (let block = await scanner.next(); block !== undefined; block = await scanner.next()) {
-        this.lastEntryId = block.firstId + block.ends.length - 1;
+        this.lastEntryId = block.firstId + block.count - 1;
         yield block;
       }
       this.bytesRead += scanner.validEnd - segment.header.bytes;

@@ -83,7 +83,7 @@ export class Staging<E> {
     const chunk = this.#place(start);
     const from = chunk === this.#tail ? start : CONTROL_FRAME_BYTES;
     const { writer } = this.#tail;
-    sealFrame(writer.bytes, from, writer.length, id, 0, this.fill.plan.salt);
+    sealFrame(writer.view, from, writer.length, id, 0, this.fill.plan.salt);
     this.#account(writer.length - from, id);
     return id;
   }
@@ -113,7 +113,7 @@ export class Staging<E> {
     let at = from;
     for (const [index, size] of sizes.entries()) {
       const flags = index < sizes.length - 1 ? FLAG_MORE : 0;
-      sealFrame(writer.bytes, at, at + size, firstId + index, flags, this.fill.plan.salt);
+      sealFrame(writer.view, at, at + size, firstId + index, flags, this.fill.plan.salt);
       at += size;
     }
     this.#account(writer.length - from, firstId + entries.length - 1);
