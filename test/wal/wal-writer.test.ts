@@ -570,11 +570,11 @@ describe('WalWriter preallocates', () => {
     const { directory, operations } = recorded(new MemoryDirectory());
     const wal = await WalWriter.open(directory, { codec, preallocateBytes: 1000 });
     expect(operations.map(({ kind, bytes }) => `${kind} ${bytes ?? ''}`.trim()).slice(-5)).to.deep.equal([
+      'create',
       'write 40',
       'datasync',
-      'write 960',
-      'datasync',
       'syncDirectory',
+      'write 960',
     ]);
     await wal.close();
     const inner = new SimulatedDisk();
