@@ -51,7 +51,7 @@ async function subject(
     original.push(`entry ${original.length + 1}${'.'.repeat((original.length * 7) % (large ? 160 : 30))}`);
     return original.at(-1)!;
   };
-  for (let step = 1; step <= (large ? 34 : 13); step++) {
+  for (let step = 1; step <= (large ? 34 : batches ? 8 : 11); step++) {
     if (batches && step % 3 === 0) log.appendBatch([next(), next(), next()]);
     else log.append(next());
     if (step % 5 === 2) await log.flushAndSync();
@@ -163,15 +163,15 @@ function compare(
   else counts.cut++;
 }
 
-const subjects: readonly [name: string, options: Parameters<typeof subject>[1]][] = [
-  ['a log that its process left behind', {}],
-  ['a log that was closed', { closed: true }],
-  ['a log with batches', { batches: true }],
-  ['a preallocated log that its process left behind', { preallocateBytes: 260, batches: true }],
-  ['a one-file log', { single: true }],
+const subjects: readonly [name: string, options: Parameters<typeof subject>[1], everyBit: boolean][] = [
+  ['a log that its process left behind', {}, true],
+  ['a log that was closed', { closed: true }, true],
+  ['a log with batches', { batches: true }, false],
+  ['a preallocated log that its process left behind', { preallocateBytes: 260, batches: true }, false],
+  ['a one-file log', { single: true }, false],
 ];
 
-for (const [name, options] of subjects)
+for (const [name, options, everyBit] of subjects)
   describe(`Every byte of ${name}`, () => {
     let whole: Subject;
     let directory: MemoryDirectory;
@@ -203,18 +203,18 @@ for (const [name, options] of subjects)
           );
     });
 
-    it('may have any bit wrong', async function () {
+    it(everyBit ? 'may have any bit wrong' : 'may have some bit wrong', async function () {
       this.timeout(60_000);
       for (const [path, bytes] of whole.image)
         for (let offset = 0; offset < bytes.length; offset++)
-          for (let bit = 0; bit < 8; bit++)
+          for (let bit = everyBit ? 0 : offset % 3; bit < 8; bit += everyBit ? 1 : 3)
             await judge(
               whole,
               directory,
               new Map([[path, flipped(bytes, offset, bit)]]),
               `bit ${bit} of byte ${offset} of ${path}`,
               counts,
-              bit === offset % 8,
+              bit === offset % (everyBit ? 8 : 3),
             );
     });
 

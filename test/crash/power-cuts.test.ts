@@ -96,7 +96,7 @@ async function beforeEveryOperation(
 /** Bytes of a write that arrive before the power goes. */
 function cutsOf(bytes: number, offset: number): number[] {
   const sectorEdge = 512 - (offset % 512);
-  const chosen = [1, 17, 26, bytes >> 1, bytes - 1, sectorEdge];
+  const chosen = [1, 26, bytes >> 1, bytes - 1, sectorEdge];
   return [...new Set(chosen)].filter((cut) => cut > 0 && cut < bytes);
 }
 
