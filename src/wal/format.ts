@@ -147,8 +147,8 @@ export function sealFrame(
   salt: number,
 ): void {
   const length = (end - start) | flags;
-  const idHigh = Math.floor(entryId / TWO_32);
-  const idLow = entryId - idHigh * TWO_32;
+  const idLow = entryId >>> 0;
+  const idHigh = entryId < TWO_32 ? 0 : Math.floor(entryId / TWO_32);
   view.setUint32(start, length, true);
   view.setUint32(start + 4, idLow, true);
   view.setUint32(start + 8, idHigh, true);

@@ -289,7 +289,7 @@ export class FrameScanner {
       if (length < FRAME_HEADER_BYTES || length > MAX_FRAME_BYTES || end > filled) break;
       const idLow = view.getUint32(start + 4, true);
       const idHigh = view.getUint32(start + 8, true);
-      if (idHigh * TWO_32 + idLow !== next || next > MAX_ID) break;
+      if (idHigh * TWO_32 + idLow !== next) break;
       const stored = view.getUint32(start + 12, true);
       const payload = start + FRAME_HEADER_BYTES;
       if (crc32Behind(length, idLow, idHigh, view, payload, end, salt) !== stored) break;
