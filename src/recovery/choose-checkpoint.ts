@@ -1,6 +1,7 @@
-// Which checkpoint to start from: the newest that is whole, belongs to this log and is not ahead of it; else the one
-// before, as long as the log still reaches back to it; else none, if the log reaches back to its first entry. Where no
-// way leads to the present without a gap, recovery refuses and says which entries are missing.
+// Which checkpoint to start from: the newest that is whole and belongs to this log; else the one before, as long as the
+// log still reaches back to it; else none, if the log reaches back to its first entry. Where no way leads to the present
+// without a gap, recovery refuses and says which entries are missing. A checkpoint ahead of its log is such a gap: the
+// log is synced before a checkpoint is written, so it has lost entries that were durable.
 
 import { listCheckpoints, type ListedCheckpoint } from '../checkpoint/index.js';
 import { RecoveryError } from '../errors/index.js';
@@ -12,11 +13,6 @@ import type { SkippedCheckpoint } from './report.js';
 export interface Start {
   readonly checkpoint: ListedCheckpoint | undefined;
   readonly replayFrom: number;
-}
-
-export interface StartOptions {
-  readonly upTo: number | undefined;
-  readonly bestEffort: boolean;
 }
 
 export class StartingPoints {
@@ -37,7 +33,7 @@ export class StartingPoints {
   /** Looks at the log and at the given checkpoints (default: all in the folder). */
   static async find(
     directory: Directory,
-    options: StartOptions,
+    upTo: number | undefined,
     listed?: readonly ListedCheckpoint[],
   ): Promise<StartingPoints> {
     const checkpoints = listed ?? (await listCheckpoints(directory));
@@ -47,14 +43,12 @@ export class StartingPoints {
         for (const { info } of checkpoints)
           if (info !== undefined && belongs(info.logId, logId)) claimed = Math.max(claimed, info.lastAppliedId);
         // Whether the log goes on to a checkpoint later than the point in time is not looked at.
-        return (claimed = Math.min(claimed, options.upTo ?? claimed));
+        return (claimed = Math.min(claimed, upTo ?? claimed));
       },
-      mustReach: !options.bestEffort,
-      upTo: options.upTo,
+      upTo,
     });
-    const durableId = log.exists ? Math.min(claimed, log.lastEntryId) : claimed;
-    const points = new StartingPoints(log, [...checkpoints], durableId);
-    points.#sortOut(log.logId, options.upTo);
+    const points = new StartingPoints(log, [...checkpoints], claimed);
+    points.#sortOut(log.logId, upTo);
     return points;
   }
 
@@ -78,7 +72,6 @@ export class StartingPoints {
   }
 
   #sortOut(logId: number | undefined, upTo: number | undefined): void {
-    const { log } = this;
     for (let index = 0; index < this.#candidates.length;) {
       const candidate = this.#candidates[index]!;
       const reason =
@@ -87,9 +80,7 @@ export class StartingPoints {
           ? `it belongs to log ${candidate.info?.logId}, this one is ${logId}`
           : upTo !== undefined && candidate.lastAppliedId > upTo
             ? `it holds entries after ${upTo}`
-            : log.exists && candidate.lastAppliedId > log.lastEntryId
-              ? `it is ahead of the log, which ends with ${log.lastEntryId}`
-              : undefined);
+            : undefined);
       if (reason === undefined) {
         index++;
         continue;

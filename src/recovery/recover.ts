@@ -69,7 +69,12 @@ export async function recoverWithWal<E, T, S>(
   if (upTo !== undefined) checkId(upTo, 'upTo');
   const begun = performance.now();
   const listed = checkpointPath === undefined ? undefined : [await explicit(directory, checkpointPath, upTo)];
-  const points = await StartingPoints.find(directory, { upTo, bestEffort: mode === 'bestEffort' }, listed);
+  const points = await StartingPoints.find(directory, upTo, listed);
+  const refused = listed === undefined ? undefined : points.skipped[0];
+  if (refused !== undefined)
+    throw new RecoveryError(`The checkpoint cannot be used: ${refused.reason}. Choose another one, or none`, {
+      path: refused.path,
+    });
   const { start, state: restored, info } = await restoreBest(directory, options, points, listed !== undefined);
 
   let state = restored;
@@ -126,10 +131,6 @@ async function restoreBest<E, T, S>(
 ): Promise<{ start: Start; state: S; info: CheckpointInfo | undefined }> {
   for (;;) {
     const start = points.best();
-    if (isExplicit && start.checkpoint === undefined)
-      throw new RecoveryError(`The checkpoint cannot be used: ${points.skipped[0]?.reason}`, {
-        path: points.skipped[0]?.path,
-      });
     let state = options.init();
     if (start.checkpoint === undefined) return { start, state, info: undefined };
     const codecs = {

@@ -234,15 +234,16 @@ async function syncFolder(absolute: string): Promise<void> {
  * Makes a folder and its missing parents; each new name is synced in its parent. Not `mkdir` with `recursive`: on Linux
  * that tries forever where a folder is there but takes no new names (ENOENT below /proc or an automounter).
  */
-async function makeFolderDurable(absolute: string): Promise<void> {
+async function makeFolderDurable(absolute: string, again = false): Promise<void> {
   const parent = path.dirname(absolute);
   try {
     await fs.promises.mkdir(absolute);
   } catch (error) {
     if (!(await isFolder(absolute))) {
-      if (errnoOf(error) !== 'ENOENT' || (await isFolder(parent))) throw error;
-      await makeFolderDurable(parent);
-      return makeFolderDurable(absolute);
+      if (errnoOf(error) !== 'ENOENT' || again) throw error;
+      // The parent may also have been made by somebody else just now.
+      if (!(await isFolder(parent))) await makeFolderDurable(parent);
+      return makeFolderDurable(absolute, true);
     }
     // Also where it was there already: whoever made it may have ended before its name was synced.
     return syncFolder(path.dirname(await fs.promises.realpath(absolute))).catch(unlessNotOurs);

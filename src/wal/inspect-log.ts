@@ -17,12 +17,10 @@ export interface LogExtent {
 }
 
 export interface InspectOptions {
-  /** Entries up to here are known to be durable, given the log's id; damage at or below is `CorruptionError`. */
+  /** Entries up to here are known to be durable, given the log's id; less is `CorruptionError`. */
   readonly durableId: (logId: number | undefined) => number;
-  /** Whether a log that ends whole but before that is `CorruptionError` too. */
-  readonly mustReach: boolean;
-  /** Nothing later is looked at: `lastEntryId` is then this one or a later one, however the log ends. */
-  readonly upTo: number | undefined;
+  /** Nothing of any entry above is looked at: the log may as well end there. */
+  readonly upTo?: number | undefined;
 }
 
 export async function inspectLog(directory: Directory, options: InspectOptions): Promise<LogExtent> {
@@ -36,8 +34,9 @@ export async function inspectLog(directory: Directory, options: InspectOptions):
       : { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason };
   if (first === undefined || last === undefined)
     return { logId, exists: false, firstEntryId: 1, lastEntryId: 0, tornTail: tornHeader };
-  const end = await readEnd(directory, last, torn === undefined ? durableId : undefined, options);
-  if (options.mustReach) checkReaches(end.lastEntryId, durableId, last.path);
+  const { upTo = Number.MAX_SAFE_INTEGER } = options;
+  const end = await readEnd(directory, last, torn === undefined ? durableId : undefined, upTo);
+  if (end.lastEntryId < upTo) checkReaches(end.lastEntryId, durableId, last.path);
   return {
     logId,
     exists: true,
@@ -55,15 +54,17 @@ export async function readEnd(
   directory: Directory,
   segment: Segment,
   durableId: number | undefined,
-  { mustReach, upTo }: Pick<InspectOptions, 'mustReach' | 'upTo'> = { mustReach: true, upTo: undefined },
+  upTo: number = Number.MAX_SAFE_INTEGER,
 ): Promise<{ lastEntryId: number; tornTail: TornTail | undefined }> {
+  const begin = segment.header.startEntryId - 1;
+  if (begin >= upTo) return { lastEntryId: begin, tornTail: undefined };
   const file = await directory.open(segment.path, 'read');
   try {
     const fileSize = await file.size();
-    const scanner = scannerOf(file, fileSize, segment, upTo === undefined ? {} : { upTo });
+    const scanner = scannerOf(file, fileSize, segment, { upTo });
     while ((await scanner.next()) !== undefined);
-    if (upTo !== undefined && scanner.lastId >= upTo) return { lastEntryId: scanner.lastId, tornTail: undefined };
-    if (durableId !== undefined) return await judgeEnd(scanner, file, fileSize, segment, durableId, mustReach);
+    if (scanner.lastId >= upTo) return { lastEntryId: scanner.lastId, tornTail: undefined };
+    if (durableId !== undefined) return await judgeEnd(scanner, file, fileSize, segment, durableId);
     checkSealedSegment(scanner, segment, undefined);
     return { lastEntryId: scanner.lastId, tornTail: undefined };
   } finally {

@@ -62,17 +62,13 @@ export function scannerOf(
   });
 }
 
-/**
- * Judges how the scan of the last segment ended. Throws {@link CorruptionError} for damage at or below D, and, if the
- * log `mustReach` D, for one that ends whole but before it.
- */
+/** Judges how the scan of the last segment ended. Throws {@link CorruptionError} if anything up to D is not there. */
 export async function judgeEnd(
   scanner: FrameScanner,
   file: FileHandle,
   fileSize: number,
   segment: Segment,
   knownDurableId: number,
-  mustReach = true,
 ): Promise<LogEnd> {
   const { damage, lastId } = scanner;
   const { header, path, segmentId } = segment;
@@ -100,7 +96,7 @@ export async function judgeEnd(
           facts,
         );
     }
-  } else if (lastId < durableId && mustReach) {
+  } else if (lastId < durableId) {
     throw new CorruptionError(
       `The log ends with entry ${lastId}, but entries up to ${durableId} were on stable storage. Restore it from a backup`,
       { path, offset: fileSize, entryId: lastId + 1 },

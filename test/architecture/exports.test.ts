@@ -36,6 +36,7 @@ const EXPORTS: Record<string, readonly string[]> = {
     'interval',
     'manual',
     'messagePackCodec',
+    'openWithRecovery',
     'perAppend',
     'recoverWithWal',
     'walEntryCodec',

@@ -17,6 +17,7 @@ import { FaultyDirectory, loseEverything, loseNothing, SimulatedDisk } from 'cai
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { changed, directoryOf, flipped, imageOf, put, type Image } from '../support/image.js';
+import { drawnCut } from '../support/drawn-cut.js';
 import { rejects } from '../support/rejects.js';
 import { check, randomOf, seeded } from '../support/seed.js';
 import { textCodec as codec } from '../support/text-codec.js';
@@ -178,14 +179,7 @@ describe('CheckpointFile', () => {
       const found: SimulatedDisk[] = [];
       const snapshot = (): void => {
         found.push(disk.afterPowerCut(loseEverything), disk.afterPowerCut(loseNothing));
-        for (let draw = 0; draw < 20; draw++)
-          found.push(
-            disk.afterPowerCut({
-              page: () => random.pick(['new', 'old', 'zero', 'garbage'] as const),
-              size: () => random.chance(50),
-              name: () => random.chance(50),
-            }),
-          );
+        for (let draw = 0; draw < 20; draw++) found.push(disk.afterPowerCut(drawnCut(disk, random)));
       };
       const directory = new FaultyDirectory(disk, () => {
         snapshot();

@@ -15,6 +15,7 @@ import {
   type WalObserver,
 } from 'cairnlog';
 import { bytesCodec, type WalWriterOptions } from 'cairnlog/wal';
+import { FaultyDirectory, SimulatedDisk } from 'cairnlog/testing';
 import { expect } from 'chai';
 import { directoryOf, imageOf, put, sameImage } from '../support/image.js';
 import { recorded } from '../support/recorded.js';
@@ -563,6 +564,34 @@ describe('WalWriter preallocates', () => {
     expect(await size(directory, 1)).to.equal(3_000_001);
     await wal.close();
     expect(await size(directory, 1)).to.equal(40 + 19 + 25);
+  });
+
+  it('behind a header that is synced already, so that a crash in between leaves no damage that looks like another', async () => {
+    const { directory, operations } = recorded(new MemoryDirectory());
+    const wal = await WalWriter.open(directory, { codec, preallocateBytes: 1000 });
+    expect(operations.map(({ kind, bytes }) => `${kind} ${bytes ?? ''}`.trim()).slice(-5)).to.deep.equal([
+      'create',
+      'write 40',
+      'datasync',
+      'syncDirectory',
+      'write 960',
+    ]);
+    await wal.close();
+    const inner = new SimulatedDisk();
+    const stopping = new FaultyDirectory(inner, ({ kind, offset }) =>
+      kind === 'write' && offset === 40 ? { kind: 'stop', bytes: 900 } : undefined,
+    );
+    await WalWriter.open(stopping, { codec, preallocateBytes: 1000 }).catch(() => undefined);
+    for (const page of ['garbage', 'zero', 'old', 'new'] as const) {
+      const found = inner.afterPowerCut({
+        page: (_, index) => (index === 0 ? 'old' : page),
+        size: () => true,
+        name: () => true,
+      });
+      const next = await WalWriter.open(found, { codec });
+      expect(next.nextEntryId).to.equal(1);
+      await next.close();
+    }
   });
 
   it('and when the process dies, the unused rest is cut and the log goes on', async () => {
