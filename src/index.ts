@@ -57,3 +57,46 @@ export {
   type SkippedCheckpoint,
 } from './recovery/index.js';
 export { RecoveryManager, SegmentIndex } from './segment-index/index.js';
+
+export {
+  Aggregate,
+  AggregateRoot,
+  Command,
+  defineAggregate,
+  MigratesState,
+  ReducerError,
+  Reduces,
+  Upcasts,
+  type AggregateDecorator,
+  type AggregateOptions,
+  type CommandContext,
+  type DataOf,
+  type DefineAggregateOptions,
+  type DefinedAggregate,
+  type DefinedInstance,
+  type Event,
+  type InstanceMethodDecorator,
+  type Of,
+  type StaticMethodDecorator,
+} from './aggregate/index.js';
+
+export {
+  ANY,
+  ConcurrencyError,
+  defineProjection,
+  NO_STREAM,
+  openStore,
+  STREAM_EXISTS,
+  SubscriptionError,
+  type AppendOptions,
+  type Appended,
+  type Durability,
+  type EventStore,
+  type Executed,
+  type ExecuteOptions,
+  type Loaded,
+  type OpenStoreOptions,
+  type StoredRecord,
+  type StoreRecovery,
+  type SubscriptionOptions,
+} from './store/index.js';

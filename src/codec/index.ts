@@ -1,4 +1,5 @@
 // Codecs: value ⇄ bytes.
 
 export { bytesCodec, decodeWhole, type Codec } from './codec.js';
-export { messagePackCodec } from './message-pack-codec.js';
+export { messagePackCodec, uncheckedMessagePackCodec } from './message-pack-codec.js';
+export { checkPlainData, copyPlainData } from './plain-data.js';

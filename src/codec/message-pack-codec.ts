@@ -19,6 +19,18 @@ const INITIAL_BYTES = 2048;
  * const wal = await WalWriter.open(directory, { codec });
  */
 export function messagePackCodec<T>(): Codec<T> {
+  const unchecked = uncheckedMessagePackCodec<T>();
+  return {
+    encode(value, writer) {
+      checkPlainData(value);
+      unchecked.encode(value, writer);
+    },
+    decode: (reader) => unchecked.decode(reader),
+  };
+}
+
+/** As {@link messagePackCodec}, for values that are known to be plain data. */
+export function uncheckedMessagePackCodec<T>(): Codec<T> {
   // Instances are reused: a new Encoder per value costs four times as much. Its result is a view that the next value
   // overwrites, so it is copied into the writer at once.
   // The encoder counts a leaf as a level of its own; too deep a value is the check's to refuse, which names the field.
@@ -26,7 +38,6 @@ export function messagePackCodec<T>(): Codec<T> {
   const decoder = new Decoder();
   return {
     encode(value: T, writer: ByteWriter): void {
-      checkPlainData(value);
       let encoded: Uint8Array;
       try {
         encoded = encoder.encodeSharedRef(value);

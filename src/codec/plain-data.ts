@@ -1,4 +1,4 @@
-// Which values survive MessagePack exactly, and the path of the first one that would not.
+// Which values survive MessagePack exactly, the path of the first one that would not, and copies of those that do.
 
 import { EncodeError } from '../errors/index.js';
 
@@ -64,7 +64,12 @@ function findProblemInArray(value: readonly unknown[], depth: number): Problem |
       return problem;
     }
   }
-  if (Object.keys(value).length !== value.length) return bad('is an array with named properties');
+  return findProblemInKeys(value, value.length);
+}
+
+/** Keys that an encoder would pass over. `length`: of an array. */
+function findProblemInKeys(value: object, length: number | undefined): Problem | undefined {
+  if (length !== undefined && Object.keys(value).length !== length) return bad('is an array with named properties');
   return Object.getOwnPropertySymbols(value).length === 0 ? undefined : bad('has a symbol as a key');
 }
 
@@ -84,9 +89,69 @@ function findProblemInFields(value: object, depth: number): Problem | undefined 
       return problem;
     }
   }
-  return Object.getOwnPropertySymbols(value).length === 0 ? undefined : bad('has a symbol as a key');
+  return findProblemInKeys(value, undefined);
 }
 
 function bad(what: string): Problem {
   return { what, path: [] };
+}
+
+/**
+ * A deep copy that shares nothing with `value` and is frozen all through (bytes and dates, which cannot be frozen, are
+ * copied). Throws {@link EncodeError} as {@link checkPlainData} does.
+ */
+export function copyPlainData<T>(value: T): T {
+  const copied = copy(value, 1);
+  if (copied === NOT_PLAIN) {
+    // Only now is it worth finding out what it is, and where.
+    checkPlainData(value);
+    throw new EncodeError('The value changed while it was copied');
+  }
+  return copied as T;
+}
+
+const NOT_PLAIN = Symbol('not plain');
+
+function copy(value: unknown, depth: number): unknown {
+  switch (typeof value) {
+    case 'boolean':
+      return value;
+    case 'string':
+      return value.isWellFormed() ? value : NOT_PLAIN;
+    case 'number':
+      return value === 0 && Object.is(value, -0) ? NOT_PLAIN : value;
+    case 'object':
+      return value === null ? null : copyObject(value, depth);
+    case 'undefined':
+    case 'bigint':
+    case 'function':
+    case 'symbol':
+      return NOT_PLAIN;
+  }
+}
+
+function copyObject(value: object, depth: number): unknown {
+  if (depth > MAX_DEPTH) return NOT_PLAIN;
+  if (Array.isArray(value)) {
+    const list: unknown[] = [];
+    for (let index = 0; index < value.length; index++) {
+      const item = copy(value[index], depth + 1);
+      if (item === NOT_PLAIN) return NOT_PLAIN;
+      list.push(item);
+    }
+    return findProblemInKeys(value, value.length) === undefined ? Object.freeze(list) : NOT_PLAIN;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype === Object.prototype || prototype === null) {
+    const fields: Record<string, unknown> = {};
+    for (const key of Object.keys(value)) {
+      if (key === '__proto__' || !key.isWellFormed()) return NOT_PLAIN;
+      const field = copy((value as Record<string, unknown>)[key], depth + 1);
+      if (field === NOT_PLAIN) return NOT_PLAIN;
+      fields[key] = field;
+    }
+    return findProblemInKeys(value, undefined) === undefined ? Object.freeze(fields) : NOT_PLAIN;
+  }
+  if (findProblemInObject(value, depth) !== undefined) return NOT_PLAIN;
+  return value instanceof Date ? new Date(value) : new Uint8Array(value as Uint8Array);
 }

@@ -1,0 +1,104 @@
+// The object that commands run on: a state, the version it is of, and the events that a command has decided on.
+
+import { copyPlainData } from '../codec/index.js';
+import { InvalidArgumentError } from '../errors/index.js';
+import type { AggregateDefinition } from './definition.js';
+import type { DataOf, Event } from './event.js';
+import { reduce, type ReadonlyState } from './reduce.js';
+
+/** An event, and the state that it led to. */
+export interface Emitted extends Event {
+  readonly state: unknown;
+}
+
+interface Session {
+  readonly definition: AggregateDefinition;
+  readonly id: string;
+  state: unknown;
+  version: number;
+  readonly emitted: Emitted[];
+  open: boolean;
+}
+
+// Outside the class: a subclass may use any name it likes, and a proxy or copy of the object is not the object.
+const sessions = new WeakMap<object, Session>();
+
+/**
+ * Base of aggregates that are written as classes.
+ *
+ * @example
+ * @Aggregate({ name: 'account', version: 1 })
+ * class Account extends AggregateRoot<AccountState, AccountEvent> {
+ *   static readonly initial: AccountState = { owner: null, balance: 0 };
+ *   @Command() deposit(amount: number) { this.emit('MoneyDeposited', { amount }); }
+ *   @Reduces('MoneyDeposited') static deposited(state: AccountState, event: Of<AccountEvent, 'MoneyDeposited'>) {
+ *     state.balance += event.data.amount;
+ *   }
+ * }
+ */
+export abstract class AggregateRoot<S extends object, E extends Event> {
+  /** Only for its type: the events of this aggregate. */
+  declare readonly __event?: E;
+
+  /** Id without the aggregate's name. */
+  get id(): string {
+    return sessionOf(this).id;
+  }
+
+  /** State, with what was emitted so far. Frozen. */
+  get state(): ReadonlyState<S> {
+    return sessionOf(this).state as ReadonlyState<S>;
+  }
+
+  /** Version of the stream, with what was emitted so far; 0 before the first event. */
+  get version(): number {
+    return sessionOf(this).version;
+  }
+
+  /**
+   * Decides on an event: it is reduced at once, and stored if the command succeeds. The data is copied.
+   * Throws `EncodeError` for data that could not be stored as it is, `ReducerError` when its reducer throws.
+   */
+  protected emit<T extends E['type']>(type: T, data: DataOf<E, T>): void {
+    emitOn(this, type, data);
+  }
+}
+
+/** Attaches a state to an object, so that commands can run on it. */
+export function beginSession(
+  root: object,
+  definition: AggregateDefinition,
+  id: string,
+  state: unknown,
+  version: number,
+): void {
+  sessions.set(root, { definition, id, state, version, emitted: [], open: true });
+}
+
+/** Ends the session: later emits throw. Returns what was emitted. */
+export function endSession(root: object): readonly Emitted[] {
+  const session = sessionOf(root);
+  session.open = false;
+  return session.emitted;
+}
+
+export function emitOn(root: object, type: string, data: unknown): void {
+  const session = sessionOf(root);
+  if (!session.open)
+    throw new InvalidArgumentError(
+      `'${type}' was emitted after the command had ended; emit before the command returns, not in a callback`,
+    );
+  const event: Event = { type, data: copyPlainData(data) };
+  session.state = reduce(session.definition, session.state, event);
+  session.version++;
+  session.emitted.push({ ...event, state: session.state });
+}
+
+export function sessionOf(root: object): Session {
+  const session = sessions.get(root);
+  if (session === undefined)
+    throw new InvalidArgumentError(
+      'This aggregate is not attached to a store: do not make it with new, use store.execute(Class, id, ...)',
+    );
+  return session;
+}

@@ -1,0 +1,153 @@
+// What the store puts into its log, and its bytes. A domain entry is a MessagePack array, whose first byte is 0x90 or
+// above; a WalEntry (the marks of checkpoints, the vocabulary of a search index) begins with its tag, 0 to 5. So both
+// kinds live in one log and share one recovery point.
+//
+//   [0, stream, version, type, eventVersion, recordedAt, data, metadata]                     record
+//   [0, stream, version, type, eventVersion, recordedAt, data, metadata, commandId, ...result]  last one of a command
+//   [1, stream, version, commandId, ...result]   receipt of a command that decided on nothing
+//   [2, subscription, position]                  the subscription has handled everything up to there
+//   [3, subscription, position, error]           a record was parked
+//   [4, subscription, position]                  a parked record was handled or given up
+//   [5, subscription]                            the subscription is over, and holds nothing any more
+//
+// `...result` is one more element, or none where the command returned undefined.
+
+import type { ByteReader } from '../bytes/byte-reader.js';
+import type { ByteWriter } from '../bytes/byte-writer.js';
+import { uncheckedMessagePackCodec } from '../codec/index.js';
+import { DecodeError, FormatError } from '../errors/index.js';
+import { walEntryCodec, type WalEntry } from '../wal/index.js';
+import type { Metadata } from './record.js';
+
+/** What a command answered, kept so that asking again gives the same answer. */
+export interface Receipt {
+  readonly commandId: string;
+  /** Plain data, or undefined. */
+  readonly result: unknown;
+}
+
+export interface RecordEntry {
+  readonly kind: 'record';
+  readonly stream: string;
+  readonly version: number;
+  readonly type: string;
+  /** Version of the data's shape, from 1: what upcasters start from. */
+  readonly eventVersion: number;
+  readonly recordedAt: number;
+  readonly data: unknown;
+  readonly metadata: Metadata;
+  /** On the last record of a command that had an id. */
+  readonly receipt: Receipt | undefined;
+}
+
+export type StoreEntry =
+  | RecordEntry
+  | { readonly kind: 'receipt'; readonly stream: string; readonly version: number; readonly receipt: Receipt }
+  | { readonly kind: 'cursor'; readonly subscription: string; readonly position: number }
+  | { readonly kind: 'parked'; readonly subscription: string; readonly position: number; readonly error: string }
+  | { readonly kind: 'unparked'; readonly subscription: string; readonly position: number }
+  | { readonly kind: 'unsubscribed'; readonly subscription: string }
+  | { readonly kind: 'wal'; readonly entry: WalEntry };
+
+const NO_METADATA: Metadata = Object.freeze({});
+const FIRST_ARRAY_BYTE = 0x90;
+const arrays = uncheckedMessagePackCodec<readonly unknown[]>();
+
+export function encodeEntry(entry: StoreEntry, writer: ByteWriter): void {
+  if (entry.kind === 'wal') walEntryCodec.encode(entry.entry, writer);
+  else arrays.encode(toArray(entry), writer);
+}
+
+export function decodeEntry(reader: ByteReader): StoreEntry {
+  const first = reader.bytes[reader.position];
+  if (first === undefined) throw new DecodeError('An entry of the store is empty');
+  return first < FIRST_ARRAY_BYTE
+    ? { kind: 'wal', entry: walEntryCodec.decode(reader) }
+    : fromArray(arrays.decode(reader));
+}
+
+function toArray(entry: Exclude<StoreEntry, { kind: 'wal' }>): unknown[] {
+  switch (entry.kind) {
+    case 'record': {
+      const { stream, version, type, eventVersion, recordedAt, data, metadata, receipt } = entry;
+      const array = [
+        0,
+        stream,
+        version,
+        type,
+        eventVersion,
+        recordedAt,
+        data,
+        metadata === NO_METADATA ? null : metadata,
+      ];
+      if (receipt !== undefined) pushReceipt(array, receipt);
+      return array;
+    }
+    case 'receipt': {
+      const array: unknown[] = [1, entry.stream, entry.version];
+      pushReceipt(array, entry.receipt);
+      return array;
+    }
+    case 'cursor':
+      return [2, entry.subscription, entry.position];
+    case 'parked':
+      return [3, entry.subscription, entry.position, entry.error];
+    case 'unparked':
+      return [4, entry.subscription, entry.position];
+    case 'unsubscribed':
+      return [5, entry.subscription];
+  }
+}
+
+function pushReceipt(array: unknown[], { commandId, result }: Receipt): void {
+  array.push(commandId);
+  if (result !== undefined) array.push(result);
+}
+
+function fromArray(array: readonly unknown[]): StoreEntry {
+  if (!Array.isArray(array)) throw new DecodeError('Not an entry of a store; was the log written by something else?');
+  const [kind, name, third] = array as [number, string, number];
+  switch (kind) {
+    case 0:
+      return {
+        kind: 'record',
+        stream: name,
+        version: third,
+        type: array[3] as string,
+        eventVersion: array[4] as number,
+        recordedAt: array[5] as number,
+        data: deepFreeze(array[6]),
+        metadata: array[7] === null ? NO_METADATA : (deepFreeze(array[7]) as Metadata),
+        receipt: array.length > 8 ? { commandId: array[8] as string, result: deepFreeze(array[9]) } : undefined,
+      };
+    case 1:
+      return {
+        kind: 'receipt',
+        stream: name,
+        version: third,
+        receipt: { commandId: array[3] as string, result: deepFreeze(array[4]) },
+      };
+    case 2:
+      return { kind: 'cursor', subscription: name, position: third };
+    case 3:
+      return { kind: 'parked', subscription: name, position: third, error: array[3] as string };
+    case 4:
+      return { kind: 'unparked', subscription: name, position: third };
+    case 5:
+      return { kind: 'unsubscribed', subscription: name };
+    default:
+      throw new FormatError(`An entry of kind ${String(kind)}: a newer version of the library wrote it`);
+  }
+}
+
+/** Freezes what was just decoded; nobody else has it yet. */
+function deepFreeze(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Date) return value;
+  for (const key in value) deepFreeze((value as Record<string, unknown>)[key]);
+  return Object.freeze(value);
+}
+
+/** Metadata of records that were given none. */
+export function metadataOrNone(metadata: Metadata | undefined): Metadata {
+  return metadata ?? NO_METADATA;
+}

@@ -1,0 +1,746 @@
+// The store that programs use: commands and appends go in; committed states and records come out. Everything is decided
+// in the tick of the call, on pending state, and shown to others only once it is acknowledged.
+
+import {
+  beginSession,
+  endSession,
+  type AggregateDefinition,
+  type AggregateRoot,
+  type DefinedAggregate,
+  type DefinedInstance,
+  type Emitted,
+  type Event,
+} from '../aggregate/index.js';
+import { copyPlainData } from '../codec/index.js';
+import { ClosedError, InvalidArgumentError } from '../errors/index.js';
+import { AppendPipeline } from './append-pipeline.js';
+import { stageAppend, type StagedEntry, type StreamEvents } from './appender.js';
+import { boot, type StoreRecovery } from './boot.js';
+import type { Observable } from 'rxjs';
+import type { Cell, Snapshot } from './cells.js';
+import { Checkpointer, type CheckpointPolicy, type CheckpointResult, type TruncationReport } from './checkpointer.js';
+import { encodeState } from './checkpoint-items.js';
+import { checkDurability, type Durability } from './durability.js';
+import type { Receipt, StoreEntry } from './entry.js';
+import type { Engine } from './event-log.js';
+import { ANY, checkVersion, ConcurrencyError, type ExpectedVersion } from './expected-version.js';
+import { Feed } from './feed.js';
+import { Holds } from './holds.js';
+import { GuardedObservable } from './guarded-observable.js';
+import { Projection } from './live-projection.js';
+import { catchUp, liveRecords, type CatchUp } from './observables.js';
+import type { ProjectionDefinition } from './projection.js';
+import { readRecords } from './read-records.js';
+import type { Metadata, StoredRecord } from './record.js';
+import type { StoreState } from './store-state.js';
+import { Subscription, type SubscriptionHost, type SubscriptionOptions } from './subscription.js';
+import { Tail, type TailSource } from './tail.js';
+import { stateAtVersion } from './time-travel.js';
+import { streamOf, type AggregateTypes } from './types.js';
+
+type AnyRoot = AggregateRoot<object, Event>;
+type AnyDefined = DefinedAggregate<never, never, never>;
+
+/** State type of an aggregate, deeply read-only. */
+export type StateOf<T> = T extends new () => { readonly state: infer S }
+  ? S
+  : T extends DefinedAggregate<infer S, infer E, infer C>
+    ? DefinedInstance<S, E, C>['state']
+    : unknown;
+
+/** What commands of a target are called on. */
+export type InstanceOf<T> = T extends new () => infer A
+  ? A
+  : T extends DefinedAggregate<infer S, infer E, infer C>
+    ? DefinedInstance<S, E, C>
+    : never;
+
+/** Anything that {@link EventStore.execute} takes. */
+export type Target = (new () => AnyRoot) | AnyDefined;
+
+export interface ExecuteOptions {
+  /** Version the stream must be at; without it, whatever it is. */
+  readonly expectedVersion?: ExpectedVersion;
+  /** Executing the same id on the same aggregate again returns the first answer and appends nothing. */
+  readonly commandId?: string;
+  readonly metadata?: Metadata;
+  /** What the acknowledgement means. Default: the store's. */
+  readonly durability?: Durability;
+  /** How often to decide anew if the aggregate changed while the command ran. Default 3; 0 with `expectedVersion`. */
+  readonly retry?: number;
+}
+
+export interface Executed<R> {
+  /** Version of the stream after the command. */
+  readonly version: number;
+  /** Position of the command's last record; of the last one before it if it decided on nothing. */
+  readonly position: number;
+  /** What the command returned. */
+  readonly result: R;
+}
+
+export interface StreamAppend {
+  /** `name-id`. */
+  readonly stream: string;
+  /** Default {@link ANY}. */
+  readonly expectedVersion?: ExpectedVersion;
+  readonly events: readonly Event[];
+}
+
+export interface AppendOptions {
+  /** Streams that are not written, but must be at these versions. */
+  readonly checks?: readonly { readonly stream: string; readonly expectedVersion: ExpectedVersion }[];
+  readonly metadata?: Metadata;
+  readonly durability?: Durability;
+}
+
+export interface Appended {
+  readonly firstPosition: number;
+  readonly lastPosition: number;
+  /** Version of each stream after the append. */
+  readonly versions: ReadonlyMap<string, number>;
+}
+
+export interface WatchOptions {
+  /** `start`: the first record that the log holds. `now`: only what comes. Default `now`. */
+  readonly from?: number | 'start' | 'now';
+  readonly filter?: (record: StoredRecord) => boolean;
+}
+
+/** One aggregate after a record. */
+export interface Changed<S> extends Loaded<S> {
+  readonly record: StoredRecord;
+}
+
+/** One aggregate as of a version. */
+export interface Loaded<S> {
+  readonly id: string;
+  /** 0 if there is no such aggregate; then the state is the initial one. */
+  readonly version: number;
+  readonly state: S;
+}
+
+export interface EventStoreParts {
+  readonly engine: Engine;
+  readonly types: AggregateTypes;
+  readonly state: StoreState;
+  readonly recovery: StoreRecovery;
+  /** Makes an empty state, for looking at the past. */
+  readonly makeState: () => StoreState;
+  readonly durability: Durability;
+  readonly checkpoint: CheckpointPolicy;
+  readonly highWaterMarkBytes: number;
+  readonly now: () => number;
+  readonly onSubscriberError: (error: unknown) => void;
+}
+
+const DEFAULT_RETRY = 3;
+
+export class EventStore {
+  readonly #parts: EventStoreParts;
+  readonly #state: StoreState;
+  readonly #pipeline: AppendPipeline;
+  readonly #feed: Feed<StoredRecord>;
+  readonly #changes: Feed<Change>;
+  readonly #commits: Feed<number>;
+  readonly #projections = new Map<string, Projection>();
+  readonly #subscriptions = new Map<string, Subscription>();
+  readonly #holds = new Holds();
+  readonly #checkpointer: Checkpointer;
+  readonly #tails: TailSource;
+  /** Commands with an id that are not acknowledged yet, by stream and id. */
+  readonly #answering = new Map<string, Promise<Executed<unknown>>>();
+  #closing: Promise<void> | undefined;
+
+  /** Use `openStore`. */
+  constructor(parts: EventStoreParts) {
+    this.#parts = parts;
+    this.#state = parts.state;
+    const { engine, recovery } = parts;
+    this.#feed = new Feed(parts.onSubscriberError);
+    this.#changes = new Feed(parts.onSubscriberError);
+    this.#commits = new Feed(parts.onSubscriberError);
+    for (const [name, fold] of parts.state.projections)
+      this.#projections.set(name, new Projection(fold, this.#commits, parts.onSubscriberError));
+    for (const name of parts.state.subscriptions.keys()) this.#holdFor(name);
+    this.#pipeline = new AppendPipeline(
+      {
+        log: engine.log,
+        highWaterMarkBytes: parts.highWaterMarkBytes,
+        onFailure: (error) => this.#endFeeds(error),
+      },
+      engine.log.openedAt,
+    );
+    const rate = recovery.entriesReplayed / Math.max(1, recovery.milliseconds);
+    this.#checkpointer = new Checkpointer(
+      {
+        engine,
+        policy: parts.checkpoint,
+        holds: this.#holds,
+        replayRate: recovery.entriesReplayed >= 10_000 ? rate : 200,
+        cut: () => ({ position: this.#pipeline.committedPosition, items: encodeState(this.#state) }),
+        sync: () => this.#pipeline.stage([], engine.log.strongest, { commit: () => undefined }).settled,
+        mark: async (name, position) => {
+          const mark = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
+          await this.#pipeline.stage([{ kind: 'wal', entry: mark }], engine.log.strongest, { commit: () => undefined })
+            .settled;
+        },
+        onError: parts.onSubscriberError,
+      },
+      recovery.checkpoint?.position ?? 0,
+    );
+    this.#tails = {
+      feed: this.#feed,
+      holds: this.#holds,
+      committedPosition: () => this.position,
+      read: (from, upTo) => readRecords(engine.log, parts.types, from, upTo),
+    };
+  }
+
+  /** What opening did. */
+  get recovery(): StoreRecovery {
+    return this.#parts.recovery;
+  }
+
+  /** Everything up to here is committed. */
+  get position(): number {
+    return this.#pipeline.committedPosition;
+  }
+
+  /**
+   * Runs a command on an aggregate: `decide` gets it in its newest state and calls one of its commands; the events are
+   * appended, and the promise resolves once they are acknowledged. Executions on one aggregate follow one another.
+   *
+   * Rejects with what `decide` throws, `ConcurrencyError`, `EncodeError`, `ReducerError`: then nothing was appended and
+   * the state is as before. Rejects with `PoisonedError` when the disk fails: then the outcome is unknown.
+   *
+   * @example
+   * const { version, result } = await store.execute(Account, 'a-1', (account) => account.withdraw(10));
+   */
+  async execute<T extends Target, R>(
+    target: T,
+    id: string,
+    decide: (aggregate: InstanceOf<T>) => R,
+    options: ExecuteOptions = {},
+  ): Promise<Executed<R>> {
+    this.#pipeline.checkOpen();
+    const definition = this.#parts.types.of(target);
+    const stream = streamOf(definition.name, id);
+    const durability = this.#durability(options.durability);
+    const metadata = options.metadata === undefined ? undefined : copyPlainData(options.metadata);
+    const { commandId, expectedVersion = ANY } = options;
+    if (commandId !== undefined && (typeof commandId !== 'string' || commandId === ''))
+      throw new InvalidArgumentError('commandId must be a text that is not empty');
+    if (this.#pipeline.full) await this.#pipeline.room();
+    const retries = options.retry ?? (expectedVersion === ANY ? DEFAULT_RETRY : 0);
+    for (let attempt = 0; ; attempt++) {
+      const answered = commandId === undefined ? undefined : this.#answered<R>(stream, commandId);
+      if (answered !== undefined) return answered;
+      const { version } = this.#state.cells.of(stream).pending;
+      checkVersion(stream, expectedVersion, version);
+      const { emitted, result } = this.#decide<T, R>(target, definition, id, decide);
+      const cell = this.#state.cells.of(stream);
+      if (cell.pending.version !== version) {
+        // The command itself made something else append to this stream: what it decided on is not true any more.
+        if (attempt >= retries) throw new ConcurrencyError(stream, version, cell.pending.version);
+        continue;
+      }
+      const receipt = commandId === undefined ? undefined : { commandId, result: storable(result, commandId) };
+      const executed = this.#stageCommand(cell, emitted, { durability, metadata, receipt }, result);
+      return commandId === undefined ? executed : this.#answer(stream, commandId, executed);
+    }
+  }
+
+  /**
+   * Appends events to one or more streams, all or nothing, and resolves once they are acknowledged. Streams of known
+   * aggregates are reduced, so an event without a reducer, or one whose reducer throws, is refused.
+   *
+   * Rejects with `ConcurrencyError`, `EncodeError`, `ReducerError`: then nothing was appended.
+   *
+   * @example
+   * await store.append([
+   *   { stream: 'account-a', expectedVersion: 3, events: [{ type: 'MoneyWithdrawn', data: { amount: 10 } }] },
+   *   { stream: 'account-b', expectedVersion: NO_STREAM, events: [{ type: 'AccountOpened', data: { owner: 'Ada' } }] },
+   * ]);
+   */
+  async append(streams: readonly StreamAppend[], options: AppendOptions = {}): Promise<Appended> {
+    this.#pipeline.checkOpen();
+    const durability = this.#durability(options.durability);
+    const metadata = options.metadata === undefined ? undefined : copyPlainData(options.metadata);
+    // Copied now, whenever there is room for them.
+    const copies = streams.map(({ stream, expectedVersion = ANY, events }) => ({
+      stream: checkedStream(stream),
+      expectedVersion,
+      events: events.map(copyEvent),
+    }));
+    const checks = (options.checks ?? []).map(({ stream, expectedVersion }) => ({ stream, expectedVersion }));
+    if (this.#pipeline.full) await this.#pipeline.room();
+    this.#pipeline.checkOpen();
+    for (const { stream, expectedVersion } of [...copies, ...checks])
+      checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
+    const cells = new Map<string, Cell>();
+    const parts: StreamEvents[] = [];
+    for (const { stream, events } of copies) {
+      const cell = cells.get(stream) ?? this.#state.cells.of(stream);
+      cells.set(stream, cell);
+      parts.push({ cell, events });
+    }
+    if (!parts.some(({ events }) => events.length > 0))
+      throw new InvalidArgumentError('There is nothing to append: give at least one event');
+    const staged = stageAppend(
+      this.#pipeline,
+      this.#state.cells,
+      parts,
+      { durability, metadata, recordedAt: this.#parts.now(), receipt: undefined },
+      (entries, firstPosition) => this.#commit(entries, firstPosition),
+    );
+    const versions = new Map([...cells].map(([stream, cell]) => [stream, cell.pending.version]));
+    await staged.settled;
+    return { firstPosition: staged.firstPosition, lastPosition: staged.lastPosition, versions };
+  }
+
+  /**
+   * One aggregate as everybody may see it: as of the last acknowledged record, or as of an earlier version.
+   * Rejects with `TruncatedError` if the records of that version have left the log.
+   *
+   * @example const { state, version } = await store.load(Account, 'a-1');
+   */
+  async load<T extends Target>(
+    target: T,
+    id: string,
+    options: { readonly version?: number } = {},
+  ): Promise<Loaded<StateOf<T>>> {
+    this.#checkReadable();
+    const definition = this.#parts.types.of(target);
+    const stream = streamOf(definition.name, id);
+    const { committed } = this.#state.cells.of(stream);
+    const { version = committed.version } = options;
+    if (!Number.isSafeInteger(version) || version < 0)
+      throw new InvalidArgumentError(`version must be a whole number from 0, got ${String(version)}`);
+    if (version > committed.version)
+      throw new InvalidArgumentError(`'${stream}' is at version ${committed.version}, there is no ${version} yet`);
+    if (version === committed.version) return loaded(id, committed.version, committed.state);
+    if (version === 0) return loaded(id, 0, definition.initial);
+    return loaded(id, version, await this.#past(definition, stream, version));
+  }
+
+  /**
+   * All aggregates as of one position: a consistent look at the past. Rejects with `RecoveryError` if the log no longer
+   * reaches back to it.
+   *
+   * @example const past = await store.at(1000); past.load(Account, 'a-1').state;
+   */
+  async at(position: number): Promise<StoreView> {
+    this.#checkReadable();
+    if (!Number.isSafeInteger(position) || position < 0 || position > this.position)
+      throw new InvalidArgumentError(`position must be from 0 to ${this.position}, got ${String(position)}`);
+    const release = this.#holds.add(() => ({ name: 'a look at the past', position: 0 }));
+    try {
+      const { state } = await boot(this.#parts.engine, this.#parts.makeState, { upTo: position });
+      return new StoreView(this.#parts.types, state, position);
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * Records of one stream in order, committed ones only. The whole log from the stream's place on is read.
+   *
+   * @example for await (const record of store.readStream('account-a-1')) console.log(record.version, record.type);
+   */
+  readStream(
+    stream: string,
+    options: { readonly fromVersion?: number } = {},
+  ): AsyncGenerator<StoredRecord, void, undefined> {
+    const { fromVersion = 1 } = options;
+    return this.readAll({ filter: (record) => record.stream === stream && record.version >= fromVersion });
+  }
+
+  /**
+   * Records of all streams in order, as far as they are committed when it begins. `from` defaults to the first record
+   * that the log still holds.
+   *
+   * @example for await (const record of store.readAll({ types: ['MoneyDeposited'] })) total += record.data.amount;
+   */
+  async *readAll(
+    options: {
+      readonly from?: number;
+      readonly upTo?: number;
+      readonly types?: readonly string[];
+      readonly filter?: (record: StoredRecord) => boolean;
+    } = {},
+  ): AsyncGenerator<StoredRecord, void, undefined> {
+    this.#checkReadable();
+    const { log } = this.#parts.engine;
+    const { from = log.firstPosition, filter, types } = options;
+    const upTo = Math.min(options.upTo ?? this.position, this.position);
+    const wanted = types === undefined ? undefined : new Set(types);
+    let next = from;
+    const release = this.#holds.add(() => ({ name: 'a reader', position: next - 1 }));
+    try {
+      for await (const record of readRecords(log, this.#parts.types, from, upTo)) {
+        next = record.position;
+        if ((wanted === undefined || wanted.has(record.type)) && (filter === undefined || filter(record))) yield record;
+      }
+    } finally {
+      release();
+    }
+  }
+
+  /**
+   * Records from a position on: history first, then live, each once and in order, until the loop is left, `signal`
+   * aborts, or the store is closed. Pulled: while the consumer is busy nothing piles up.
+   *
+   * @example for await (const record of store.tail({ from: 'start' })) await index(record);
+   */
+  tail(options: WatchOptions & { readonly signal?: AbortSignal } = {}): AsyncGenerator<StoredRecord, void, undefined> {
+    this.#checkReadable();
+    const { filter, signal } = options;
+    return new Tail(this.#tails, { from: this.#from(options.from), filter, signal, name: 'a tail' }).records();
+  }
+
+  /** Records from now on, as they are committed, in order of positions. Completes when the store is closed. */
+  get records$(): Observable<StoredRecord> {
+    return liveRecords(this.#feed, this.#parts.onSubscriberError);
+  }
+
+  /**
+   * Records from a position on, history first and then live, each once and in order.
+   *
+   * @example store.subscribe({ from: 'start' }).records$.pipe(filter(isPayment)).subscribe(show);
+   */
+  subscribe(options: WatchOptions = {}): CatchUp {
+    this.#checkReadable();
+    const { filter } = options;
+    return catchUp(
+      this.#tails,
+      { from: this.#from(options.from), filter, name: 'subscribe()' },
+      this.#parts.onSubscriberError,
+    );
+  }
+
+  /**
+   * The state of one aggregate, or of all of a type, after each of its records from now on.
+   *
+   * @example store.changes(Account, 'a-1').subscribe(({ state, version }) => render(state, version));
+   */
+  changes<T extends Target>(target: T, id?: string): Observable<Changed<StateOf<T>>> {
+    this.#checkReadable();
+    const definition = this.#parts.types.of(target);
+    const stream = id === undefined ? undefined : streamOf(definition.name, id);
+    return new GuardedObservable<Changed<StateOf<T>>>((subscriber) => {
+      const stop = this.#changes.watch({
+        next: (changes) => {
+          for (const { cell, snapshot, record } of changes) {
+            if (cell.definition !== definition || (stream !== undefined && cell.stream !== stream)) continue;
+            subscriber.next({ ...loaded<StateOf<T>>(cell.id, snapshot.version, snapshot.state), record });
+          }
+        },
+        end: (error) => (error === undefined ? subscriber.complete() : subscriber.error(error)),
+      });
+      return stop;
+    }, this.#parts.onSubscriberError);
+  }
+
+  /**
+   * Starts a durable subscription: `handle` gets every record once it is committed, one at a time, across restarts, at
+   * least once. Its cursor is kept in the log and holds truncation back until {@link unsubscribe}.
+   *
+   * @example
+   * const mailer = await store.subscription('mailer', {
+   *   from: 'start',
+   *   handle: async (record) => { if (record.type === 'OrderPlaced') await sendMail(record.data); },
+   *   onError: { retry: 3, then: 'park' },
+   * });
+   */
+  async subscription(name: string, options: SubscriptionOptions): Promise<Subscription> {
+    this.#pipeline.checkOpen();
+    if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('A subscription needs a name');
+    if (this.#subscriptions.has(name))
+      throw new InvalidArgumentError(`The subscription '${name}' runs already in this store; stop that one first`);
+    const host: SubscriptionHost = {
+      tails: this.#tails,
+      state: () => this.#state.subscription(name),
+      note: (entry) => this.#note(entry),
+    };
+    let position = this.#state.subscriptions.get(name)?.position;
+    if (position === undefined) {
+      position = this.#from(options.from ?? 'start') - 1;
+      // Known from the start, so that the log it has to read stays.
+      await this.#note({ kind: 'cursor', subscription: name, position });
+      this.#holdFor(name);
+    }
+    const subscription = new Subscription(name, host, options, position);
+    this.#subscriptions.set(name, subscription);
+    void subscription.done.catch(() => undefined).then(() => this.#subscriptions.delete(name));
+    return subscription;
+  }
+
+  /** Ends a durable subscription for good: its cursor and parked records are forgotten, and it holds nothing any more. */
+  async unsubscribe(name: string): Promise<void> {
+    this.#pipeline.checkOpen();
+    await this.#subscriptions.get(name)?.stop();
+    if (this.#state.subscriptions.has(name)) await this.#note({ kind: 'unsubscribed', subscription: name });
+  }
+
+  /** A projection of the store. Throws if it was not given to openStore. */
+  projection<S extends object>(definition: ProjectionDefinition<S>): Projection<S> {
+    this.#checkReadable();
+    const projection = this.#projections.get(definition.name);
+    if (projection === undefined || projection.definition !== (definition as unknown))
+      throw new InvalidArgumentError(`'${definition.name}' is not among the projections of this store`);
+    return projection as unknown as Projection<S>;
+  }
+
+  /**
+   * Folds a projection anew from the first record, while the store goes on; the old state is shown until it has caught
+   * up. Rejects with `TruncatedError` if the log no longer holds the first record.
+   */
+  async rebuild(name: string): Promise<void> {
+    this.#pipeline.checkOpen();
+    const projection = this.#projections.get(name);
+    if (projection === undefined) throw new InvalidArgumentError(`The store has no projection '${name}'`);
+    await projection.rebuild(this.#tails, this.#parts.engine.log.firstPosition);
+  }
+
+  /** Resolves once everything up to `position` is committed and folded into all projections: read your own writes. */
+  waitFor(position: number): Promise<void> {
+    this.#checkReadable();
+    if (position <= this.position) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const stop = this.#commits.watch({
+        next: () => {
+          if (this.position < position) return;
+          stop();
+          resolve();
+        },
+        end: (error) => reject(error ?? new ClosedError('The store was closed before that position was reached')),
+      });
+    });
+  }
+
+  /** Takes a checkpoint, and truncates what checkpoints cover. Appends go on meanwhile. */
+  checkpoint(): Promise<CheckpointResult> {
+    try {
+      this.#pipeline.checkOpen();
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    return this.#checkpointer.take();
+  }
+
+  /** Truncates what checkpoints cover and nobody holds. With `dryRun`, only says what would go and what holds the rest. */
+  async truncate(options: { readonly dryRun?: boolean } = {}): Promise<TruncationReport> {
+    this.#pipeline.checkOpen();
+    return this.#checkpointer.truncate(options.dryRun ?? false);
+  }
+
+  /** Waits for what is in flight and closes. Later calls return the same promise; everything else then rejects. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const { log } = this.#parts.engine;
+    try {
+      await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.stop()));
+      await this.#checkpointer.stop();
+      await this.#pipeline.close();
+      this.#endFeeds(undefined);
+    } finally {
+      await log.close();
+    }
+  }
+
+  async #past(definition: AggregateDefinition, stream: string, version: number): Promise<unknown> {
+    const release = this.#holds.add(() => ({ name: 'a look at the past', position: 0 }));
+    try {
+      return await stateAtVersion(this.#parts, definition, stream, version, this.position);
+    } finally {
+      release();
+    }
+  }
+
+  #endFeeds(error: Error | undefined): void {
+    this.#feed.end(error);
+    this.#changes.end(error);
+    this.#commits.end(error);
+  }
+
+  /** A known subscription keeps the log behind its cursor and its parked records, also while it does not run. */
+  #holdFor(name: string): void {
+    this.#holds.add(() => {
+      const state = this.#state.subscriptions.get(name);
+      if (state === undefined) return undefined;
+      const position = Math.min(state.position, ...[...state.parked.keys()].map((parked) => parked - 1));
+      return { name: `subscription '${name}'`, position };
+    });
+  }
+
+  async #note(entry: StoreEntry): Promise<void> {
+    await this.#pipeline.stage([entry], 'flush', { commit: (position) => this.#commit([{ entry }], position) }).settled;
+  }
+
+  #checkReadable(): void {
+    if (this.#closing !== undefined) throw new ClosedError('The store is closed; open it again');
+  }
+
+  #from(from: number | 'start' | 'now' = 'now'): number {
+    if (from === 'now') return this.position + 1;
+    if (from === 'start') return this.#parts.engine.log.firstPosition;
+    if (!Number.isSafeInteger(from) || from < 1)
+      throw new InvalidArgumentError(`from must be a position from 1, 'start' or 'now', got ${String(from)}`);
+    return from;
+  }
+
+  #durability(wanted: Durability | undefined): Durability {
+    if (wanted === undefined) return this.#parts.durability;
+    checkDurability(wanted, this.#parts.engine.log.strongest);
+    return wanted;
+  }
+
+  #decide<T extends Target, R>(
+    target: T,
+    definition: AggregateDefinition,
+    id: string,
+    decide: (aggregate: InstanceOf<T>) => R,
+  ): { readonly emitted: readonly Emitted[]; readonly result: R } {
+    const { pending } = this.#state.cells.of(streamOf(definition.name, id));
+    const root = (typeof target === 'function' ? new target() : target.make()) as InstanceOf<T> & object;
+    beginSession(root, definition, id, pending.state, pending.version);
+    try {
+      const result = decide(root);
+      if (result instanceof Promise) {
+        result.catch(() => undefined);
+        throw new InvalidArgumentError('A command decides at once: fetch what it needs before execute, and pass it in');
+      }
+      return { emitted: endSession(root), result };
+    } finally {
+      endSession(root);
+    }
+  }
+
+  async #stageCommand<R>(
+    cell: Cell,
+    emitted: readonly Emitted[],
+    facts: { durability: Durability; metadata: Metadata | undefined; receipt: Receipt | undefined },
+    result: R,
+  ): Promise<Executed<R>> {
+    if (emitted.length === 0 && facts.receipt === undefined) {
+      // It decided on nothing, but it saw pending state: its answer must not be heard before that is acknowledged.
+      const { version } = cell.pending;
+      const position = this.#pipeline.lastPosition;
+      await this.#pipeline.acknowledged();
+      return { version, position, result };
+    }
+    const staged = stageAppend(
+      this.#pipeline,
+      this.#state.cells,
+      [{ cell, events: emitted }],
+      { ...facts, recordedAt: this.#parts.now() },
+      (entries, firstPosition) => this.#commit(entries, firstPosition),
+    );
+    const { version } = cell.pending;
+    await staged.settled;
+    return { version, position: staged.lastPosition, result };
+  }
+
+  /** The answer to a command that was executed before, or is being executed. */
+  #answered<R>(stream: string, commandId: string): Promise<Executed<R>> | undefined {
+    const answer = this.#state.receipts.find(stream, commandId) as Executed<R> | undefined;
+    if (answer !== undefined) return Promise.resolve(answer);
+    return this.#answering.get(`${commandId}\0${stream}`) as Promise<Executed<R>> | undefined;
+  }
+
+  async #answer<R>(stream: string, commandId: string, executed: Promise<Executed<R>>): Promise<Executed<R>> {
+    const key = `${commandId}\0${stream}`;
+    this.#answering.set(key, executed);
+    try {
+      return await executed;
+    } finally {
+      this.#answering.delete(key);
+    }
+  }
+
+  /** Makes acknowledged entries visible: to the next load, to projections, and then to whoever watches. */
+  #commit(entries: readonly StagedEntry[], firstPosition: number): void {
+    const records: StoredRecord[] = [];
+    const changes: Change[] = [];
+    for (const [index, { entry, cell, snapshot }] of entries.entries()) {
+      const record = this.#state.commit(entry, firstPosition + index, snapshot);
+      if (record === undefined) continue;
+      for (const fold of this.#state.projections.values()) fold.fold(record);
+      records.push(record);
+      if (cell !== undefined && snapshot !== undefined) changes.push({ cell, snapshot, record });
+    }
+    this.#checkpointer.note(entries.length, 0);
+    if (records.length > 0) this.#feed.publish(records);
+    if (changes.length > 0) this.#changes.publish(changes);
+    this.#commits.publish([firstPosition + entries.length - 1]);
+  }
+}
+
+/** A record and the state that it led to. */
+interface Change {
+  readonly cell: Cell;
+  readonly snapshot: Snapshot;
+  readonly record: StoredRecord;
+}
+
+/** All aggregates of a store as of one position. */
+export class StoreView {
+  readonly position: number;
+  readonly #types: AggregateTypes;
+  readonly #state: StoreState;
+
+  constructor(types: AggregateTypes, state: StoreState, position: number) {
+    this.#types = types;
+    this.#state = state;
+    this.position = position;
+  }
+
+  load<T extends Target>(target: T, id: string): Loaded<StateOf<T>> {
+    const { committed } = this.#state.cells.of(streamOf(this.#types.of(target).name, id));
+    return loaded(id, committed.version, committed.state);
+  }
+
+  /** Ids of all aggregates of a type that exist at this position. */
+  ids(target: Target): string[] {
+    const definition = this.#types.of(target);
+    return [...this.#state.cells.values()]
+      .filter((cell) => cell.definition === definition && cell.committed.version > 0)
+      .map((cell) => cell.id);
+  }
+}
+
+function loaded<S>(id: string, version: number, state: unknown): Loaded<S> {
+  return Object.freeze({ id, version, state: state as S });
+}
+
+function checkedStream(stream: string): string {
+  if (typeof stream !== 'string' || stream === '' || !stream.isWellFormed())
+    throw new InvalidArgumentError(`A stream is named by a text that is not empty, got ${JSON.stringify(stream)}`);
+  return stream;
+}
+
+function copyEvent(event: Event): Event {
+  if (typeof event?.type !== 'string' || event.type === '')
+    throw new InvalidArgumentError('An event is { type, data } with a type that is not empty');
+  return { type: event.type, data: copyPlainData(event.data) };
+}
+
+function storable(result: unknown, commandId: string): unknown {
+  if (result === undefined) return undefined;
+  try {
+    return copyPlainData(result);
+  } catch (cause) {
+    throw new InvalidArgumentError(
+      `The result of a command with an id ('${commandId}') is kept, so it must be plain data: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,198 @@
+// The engine on files: a WAL and a checkpoint folder below one Directory.
+
+import type { ByteReader } from '../bytes/byte-reader.js';
+import type { ByteWriter } from '../bytes/byte-writer.js';
+import { CheckpointFile, checkpointPath, listCheckpoints } from '../checkpoint/index.js';
+import { removeTemporaries } from '../checkpoint/checkpoint-folder.js';
+import { bytesCodec, type Codec } from '../codec/index.js';
+import { CorruptionError } from '../errors/index.js';
+import { makeDirectoryDurable, removeDurable, type Directory } from '../storage/index.js';
+import { manual, WalMaintenance, WalReader, WalWriter, type SegmentRange, type WalObserver } from '../wal/index.js';
+import { walLayout } from '../wal/layout.js';
+import type {
+  AppendOutcome,
+  Block,
+  CheckpointDescription,
+  CheckpointStorage,
+  Engine,
+  EventLog,
+  LogEntry,
+  LogPart,
+} from './event-log.js';
+
+const CHECKPOINTS = 'checkpoints';
+
+export interface FileEngineOptions {
+  /** A WAL segment that would grow past this is followed by a new one. Default 10 MiB. */
+  readonly segmentBytes?: number;
+  readonly segmentMaxAgeMs?: number;
+  readonly preallocateBytes?: number;
+  /** Move covered WAL segments to this folder of the directory instead of removing them. */
+  readonly archive?: string;
+  readonly now?: () => number;
+  readonly random?: (size: number) => Uint8Array;
+  readonly observer?: WalObserver;
+}
+
+/** Takes the writer lock, repairs the end of the log, and holds both. Rejects as `WalWriter.open` does. */
+export async function openFileEngine(directory: Directory, options: FileEngineOptions = {}): Promise<Engine> {
+  const checkpoints = new FileCheckpoints(directory);
+  const { archive, ...walOptions } = options;
+  // What checkpoints prove about the log is known only once both were read; reading them needs no lock.
+  const { durableId, logId } = await checkpoints.proven();
+  const isGone = (await walLayout.list(directory)).length === 0;
+  const wal = await WalWriter.open(directory, {
+    ...walOptions,
+    codec: bytesCodec,
+    flushPolicy: manual,
+    // The store gathers entries and has its own high-water mark; here nothing waits but the block in flight.
+    bufferBytes: Number.MAX_SAFE_INTEGER,
+    highWaterMarkBytes: Number.MAX_SAFE_INTEGER,
+    durableId,
+    ...(isGone && logId !== undefined ? { logId } : {}),
+  });
+  try {
+    await makeDirectoryDurable(directory, CHECKPOINTS);
+    await removeTemporaries(directory);
+  } catch (error) {
+    await wal.close().catch(() => undefined);
+    throw error;
+  }
+  return { log: new FileLog(wal, archive), checkpoints, opened: { tornTail: wal.opened.tornTail } };
+}
+
+class FileLog implements EventLog {
+  readonly strongest = 'fsync';
+  // The lock is the kernel's: there is never a second writer to be told apart from.
+  readonly epoch = 1;
+  readonly logId: number;
+  readonly openedAt: number;
+  readonly #wal: WalWriter<Uint8Array>;
+  readonly #archive: string | undefined;
+  #firstPosition: number;
+
+  constructor(wal: WalWriter<Uint8Array>, archive: string | undefined) {
+    this.#wal = wal;
+    this.#archive = archive;
+    this.logId = wal.logId;
+    this.openedAt = wal.opened.lastEntryId;
+    this.#firstPosition = wal.opened.firstEntryId;
+  }
+
+  get firstPosition(): number {
+    return this.#firstPosition;
+  }
+
+  async append(block: Block): Promise<AppendOutcome> {
+    try {
+      const wal = this.#wal;
+      if (block.firstPosition !== wal.nextEntryId)
+        throw new CorruptionError(
+          `The log continues with ${wal.nextEntryId}, the block begins with ${block.firstPosition}`,
+        );
+      let at = 0;
+      for (const size of block.groups) {
+        if (size === 0) continue;
+        if (size === 1) wal.append(block.entries[at]!);
+        else wal.appendBatch(block.entries.slice(at, at + size));
+        at += size;
+      }
+      if (block.durability === 'fsync') await wal.flushAndSync();
+      else await wal.flush();
+      return { kind: 'done' };
+    } catch (cause) {
+      return { kind: 'unknown', cause };
+    }
+  }
+
+  async *read(from: number, upTo: number): AsyncGenerator<LogEntry, void, undefined> {
+    if (from > upTo) return;
+    const reader = new WalReader(this.#wal.directory, { codec: viewCodec });
+    for await (const { entryId, entry } of reader.entries({ from, upTo, mode: 'bestEffort' }))
+      yield { position: entryId, payload: entry };
+  }
+
+  async parts(): Promise<LogPart[]> {
+    return (await this.#maintenance().truncatePrefix(0, { dryRun: true })).kept.map(({ segment }) => part(segment));
+  }
+
+  async truncate(position: number): Promise<LogPart[]> {
+    const { removed, kept } = await this.#maintenance().truncatePrefix(
+      position,
+      this.#archive === undefined ? {} : { archive: this.#archive },
+    );
+    this.#firstPosition = kept[0]?.segment.startEntryId ?? this.#firstPosition;
+    return removed.map(part);
+  }
+
+  close(): Promise<void> {
+    return this.#wal.close();
+  }
+
+  #maintenance(): WalMaintenance {
+    return new WalMaintenance(this.#wal);
+  }
+}
+
+function part(segment: SegmentRange): LogPart {
+  return { name: segment.path, firstPosition: segment.startEntryId, lastPosition: segment.endEntryId };
+}
+
+/** Entries as views: whoever reads them decodes at once. */
+const viewCodec: Codec<Uint8Array> = {
+  encode: (bytes: Uint8Array, writer: ByteWriter) => writer.write(bytes),
+  decode: (reader: ByteReader) => reader.rest(),
+};
+
+class FileCheckpoints implements CheckpointStorage {
+  readonly #directory: Directory;
+
+  constructor(directory: Directory) {
+    this.#directory = directory;
+  }
+
+  async list(): Promise<CheckpointDescription[]> {
+    return (await listCheckpoints(this.#directory)).map(({ path, lastAppliedId, info, problem }) => ({
+      position: lastAppliedId,
+      logId: info?.logId,
+      bytes: info?.bytes ?? 0,
+      name: path,
+      problem: problem?.message,
+    }));
+  }
+
+  /** What the newest checkpoint of each log says is durable in it; and the log of the newest, for a log that is gone. */
+  async proven(): Promise<{ durableId: (logId: number | undefined) => number; logId: number | undefined }> {
+    const whole = (await this.list()).filter(({ problem }) => problem === undefined);
+    return {
+      durableId: (logId) =>
+        whole.find((checkpoint) => logId === undefined || checkpoint.logId === logId)?.position ?? 0,
+      logId: whole[0]?.logId,
+    };
+  }
+
+  async write(position: number, logId: number, items: AsyncIterable<Uint8Array>): Promise<CheckpointDescription> {
+    const path = checkpointPath(position);
+    const { bytes } = await CheckpointFile.write(this.#directory, path, {
+      lastAppliedId: position,
+      logId,
+      codec: bytesCodec,
+      items,
+    });
+    try {
+      await CheckpointFile.verify(this.#directory, path);
+    } catch (error) {
+      await removeDurable(this.#directory, path).catch(() => undefined);
+      throw error;
+    }
+    return { position, logId, bytes, name: path };
+  }
+
+  async read(position: number, visit: (item: Uint8Array) => void): Promise<void> {
+    await CheckpointFile.stream(this.#directory, checkpointPath(position), { codec: viewCodec }, visit);
+  }
+
+  async remove(position: number): Promise<void> {
+    await removeDurable(this.#directory, checkpointPath(position));
+  }
+}

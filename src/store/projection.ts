@@ -1,0 +1,104 @@
+// Projections: state folded over the records of all streams, in position order, kept in memory and checkpointed with the
+// store. Like reducers they are pure functions of a draft; unlike reducers, one that throws stops only itself.
+
+import { createHash } from 'node:crypto';
+import { reduce, type AggregateDefinition, type Draft, type ReadonlyState } from '../aggregate/index.js';
+import { copyPlainData } from '../codec/index.js';
+import { InvalidArgumentError } from '../errors/index.js';
+import type { StoredRecord } from './record.js';
+
+/** What is folded for one event type. What it returns is ignored. */
+export type ProjectionHandler = (state: never, record: never) => void;
+
+/** A projection, as `openStore({ projections })` takes it. */
+export interface ProjectionDefinition<S extends object = object> {
+  readonly name: string;
+  readonly version: number;
+  readonly initial: S;
+  readonly on: ReadonlyMap<string, ProjectionHandler>;
+  readonly fingerprint: string;
+  /** Which streams are folded. */
+  readonly filter: ((record: StoredRecord) => boolean) | undefined;
+}
+
+export interface ProjectionOptions<S extends object> {
+  /** Version of the state's shape, from 1: a higher one than a checkpoint's makes the store rebuild it. Default 1. */
+  readonly version?: number;
+  readonly initial: S;
+  /** By event type, of whatever stream. */
+  readonly on: Readonly<Record<string, (state: Draft<S>, record: StoredRecord<never>) => void>>;
+  /** Records it is about. Default: all. */
+  readonly filter?: (record: StoredRecord) => boolean;
+}
+
+/**
+ * Defines a projection.
+ *
+ * @example
+ * const totals = defineProjection('totals', {
+ *   initial: { deposited: 0 },
+ *   on: { MoneyDeposited: (state, record: StoredRecord<MoneyDeposited>) => { state.deposited += record.data.amount; } },
+ * });
+ */
+export function defineProjection<S extends object>(
+  name: string,
+  options: ProjectionOptions<S>,
+): ProjectionDefinition<S> {
+  const { version = 1, initial, on, filter } = options;
+  if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('A projection needs a name');
+  if (!Number.isSafeInteger(version) || version < 1)
+    throw new InvalidArgumentError(`projection '${name}': the version must be a whole number from 1, got ${version}`);
+  const handlers = new Map(Object.entries(on)) as Map<string, ProjectionHandler>;
+  if (handlers.size === 0) throw new InvalidArgumentError(`projection '${name}': there is no handler in 'on'`);
+  const hash = createHash('sha256').update(JSON.stringify(initial)).update(String(filter));
+  for (const [type, handler] of [...handlers].sort(([a], [b]) => (a < b ? -1 : 1)))
+    hash.update(`${type}\0${String(handler)}\0`);
+  return {
+    name,
+    version,
+    initial: copyPlainData(initial),
+    on: handlers,
+    fingerprint: hash.digest('hex').slice(0, 16),
+    filter,
+  };
+}
+
+/** A projection's state at a position, and its failure if it has one. */
+export class ProjectionFold<S extends object = object> {
+  readonly definition: ProjectionDefinition<S>;
+  state: ReadonlyState<S>;
+  /** Every record up to here is folded, if it is about this projection. */
+  position = 0;
+  failure: Error | undefined;
+  readonly #aggregate: AggregateDefinition<unknown>;
+
+  constructor(definition: ProjectionDefinition<S>) {
+    this.definition = definition;
+    this.state = definition.initial as ReadonlyState<S>;
+    // The same machine as for aggregates: a handler is a reducer of records.
+    this.#aggregate = { ...definition, reducers: definition.on } as never;
+  }
+
+  /** Goes on from where another fold of the same projection is. */
+  replace(other: ProjectionFold<S>): void {
+    this.state = other.state;
+    this.position = other.position;
+    this.failure = undefined;
+  }
+
+  /** Folds a record. Returns whether the state changed. After a failure nothing is folded any more. */
+  fold(record: StoredRecord): boolean {
+    if (this.failure !== undefined) return false;
+    const { on, filter } = this.definition;
+    const before = this.state;
+    try {
+      if (on.has(record.type) && (filter === undefined || filter(record)))
+        this.state = reduce(this.#aggregate, this.state, record as never) as ReadonlyState<S>;
+    } catch (error) {
+      this.failure = error as Error;
+      return false;
+    }
+    this.position = record.position;
+    return this.state !== before;
+  }
+}

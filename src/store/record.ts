@@ -1,0 +1,21 @@
+// Records: events as they are stored.
+
+import type { Event } from '../aggregate/index.js';
+
+/** Plain data that travels with records and is not reduced: who, from where, because of what. */
+export type Metadata = Readonly<Record<string, unknown>>;
+
+/** An event in its place. Frozen all through. */
+export interface StoredRecord<E extends Event = Event> {
+  /** `name-id` of the aggregate. */
+  readonly stream: string;
+  /** Place in the stream, from 1. */
+  readonly version: number;
+  /** Place in the store, from 1; not every position is a record. */
+  readonly position: number;
+  readonly type: E['type'];
+  readonly data: E['data'];
+  readonly metadata: Metadata;
+  /** Milliseconds since 1970, by the writer's clock; for people, never for order. */
+  readonly recordedAt: number;
+}

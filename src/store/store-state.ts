@@ -1,0 +1,89 @@
+// Everything that a store remembers, as a function of its log: streams, receipts, what subscriptions have handled, and
+// projections. Recovery builds it from a checkpoint and entries; a live store advances it entry by entry, the same way.
+
+import { advance, Cells, type Snapshot } from './cells.js';
+import type { StoreEntry } from './entry.js';
+import { ProjectionFold, type ProjectionDefinition } from './projection.js';
+import { Receipts, type Answer } from './receipts.js';
+import type { StoredRecord } from './record.js';
+import type { AggregateTypes } from './types.js';
+
+/** How far a durable subscription has come. */
+export interface SubscriptionState {
+  /** Everything up to here was handled, parked or skipped. */
+  position: number;
+  /** Parked records by position, with the error each ended in. */
+  readonly parked: Map<number, string>;
+}
+
+export class StoreState {
+  readonly types: AggregateTypes;
+  readonly cells: Cells;
+  readonly receipts: Receipts;
+  readonly subscriptions: Map<string, SubscriptionState> = new Map();
+  readonly projections: Map<string, ProjectionFold> = new Map();
+
+  constructor(types: AggregateTypes, projections: readonly ProjectionDefinition[], receiptsKept: number) {
+    this.types = types;
+    this.cells = new Cells(types);
+    this.receipts = new Receipts(receiptsKept);
+    for (const projection of projections) this.projections.set(projection.name, new ProjectionFold(projection));
+  }
+
+  subscription(name: string): SubscriptionState {
+    let state = this.subscriptions.get(name);
+    if (state === undefined) {
+      state = { position: 0, parked: new Map() };
+      this.subscriptions.set(name, state);
+    }
+    return state;
+  }
+
+  /**
+   * Takes in a committed entry. `snapshot`: what the stream's state becomes, where that is known already.
+   * Returns the record if the entry is one.
+   */
+  commit(entry: StoreEntry, position: number, snapshot?: Snapshot): StoredRecord | undefined {
+    switch (entry.kind) {
+      case 'record': {
+        const cell = this.cells.of(entry.stream);
+        this.cells.keep(cell);
+        this.cells.commit(cell, snapshot ?? advance(cell, cell.committed, entry));
+        if (entry.receipt !== undefined)
+          this.receipts.add(
+            entry.stream,
+            entry.receipt.commandId,
+            answer(entry.version, position, entry.receipt.result),
+          );
+        return recordOf(entry, position);
+      }
+      case 'receipt':
+        this.receipts.add(entry.stream, entry.receipt.commandId, answer(entry.version, position, entry.receipt.result));
+        return undefined;
+      case 'cursor':
+        this.subscription(entry.subscription).position = entry.position;
+        return undefined;
+      case 'parked':
+        this.subscription(entry.subscription).parked.set(entry.position, entry.error);
+        return undefined;
+      case 'unparked':
+        this.subscription(entry.subscription).parked.delete(entry.position);
+        return undefined;
+      case 'unsubscribed':
+        this.subscriptions.delete(entry.subscription);
+        return undefined;
+      case 'wal':
+        return undefined;
+    }
+  }
+}
+
+function answer(version: number, position: number, result: unknown): Answer {
+  return { version, position, result };
+}
+
+/** The record that an entry is at its position. */
+export function recordOf(entry: StoreEntry & { readonly kind: 'record' }, position: number): StoredRecord {
+  const { stream, version, type, data, metadata, recordedAt } = entry;
+  return Object.freeze({ stream, version, position, type, data, metadata, recordedAt });
+}

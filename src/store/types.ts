@@ -1,0 +1,60 @@
+// The aggregate types a store knows: what `aggregates` of openStore became.
+
+import { definitionOfClass, type AggregateDefinition } from '../aggregate/index.js';
+import { InvalidArgumentError } from '../errors/index.js';
+
+export class AggregateTypes {
+  readonly #byName = new Map<string, AggregateDefinition>();
+  readonly #byTarget = new Map<unknown, AggregateDefinition>();
+
+  /** Throws {@link InvalidArgumentError} for anything that is not a usable aggregate, and for two of one name. */
+  constructor(targets: readonly unknown[]) {
+    for (const target of targets) {
+      const definition = definitionOf(target);
+      const other = this.#byName.get(definition.name);
+      if (other !== undefined && other !== definition)
+        throw new InvalidArgumentError(`Two aggregates are named '${definition.name}'; streams are told apart by it`);
+      this.#byName.set(definition.name, definition);
+      this.#byTarget.set(target, definition);
+    }
+  }
+
+  [Symbol.iterator](): IterableIterator<AggregateDefinition> {
+    return this.#byName.values();
+  }
+
+  named(name: string): AggregateDefinition | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** The definition behind a class or defined aggregate. Throws if it was not given to openStore. */
+  of(target: unknown): AggregateDefinition {
+    const definition = this.#byTarget.get(target);
+    if (definition !== undefined) return definition;
+    throw new InvalidArgumentError(
+      `'${definitionOf(target).name}' is not among the aggregates of this store; add it to openStore({ aggregates })`,
+    );
+  }
+
+  /** The type of a stream, by the part of its name before the first '-'. */
+  ofStream(stream: string): AggregateDefinition | undefined {
+    const dash = stream.indexOf('-');
+    return dash < 0 ? undefined : this.#byName.get(stream.slice(0, dash));
+  }
+}
+
+function definitionOf(target: unknown): AggregateDefinition {
+  if (typeof target === 'function') return definitionOfClass(target as never);
+  const definition = (target as { definition?: AggregateDefinition } | null)?.definition;
+  if (definition !== undefined && definition.reducers instanceof Map) return definition;
+  throw new InvalidArgumentError('An aggregate is a class decorated with @Aggregate, or what defineAggregate returned');
+}
+
+/** `name-id`. Throws {@link InvalidArgumentError} for an id that cannot be part of a stream's name. */
+export function streamOf(name: string, id: string): string {
+  if (typeof id !== 'string' || id === '' || !id.isWellFormed())
+    throw new InvalidArgumentError(
+      `The id of an aggregate must be a text that is not empty, got ${JSON.stringify(id)}`,
+    );
+  return `${name}-${id}`;
+}
