@@ -24,6 +24,5 @@ process.send?.({ answer: contender.how[race.uses] });
 /** @param {Request} request */
 async function work({ step, folder, size }) {
   fs.mkdirSync(folder, { recursive: true });
-  globalThis.gc?.();
   return step === 'prepare' ? race.prepare?.(contender, folder, size) : race.round(contender, folder, size);
 }

@@ -25,7 +25,7 @@ export class ContenderProcess {
   static async start(scenario, name, profile) {
     const profiling = ['--cpu-prof', `--cpu-prof-dir=${RESULTS}`, `--cpu-prof-name=${profileName(scenario, name)}`];
     const child = fork(fileURLToPath(new URL('./child.mjs', import.meta.url)), [scenario.href, name], {
-      execArgv: ['--expose-gc', ...(profile ? profiling : [])],
+      execArgv: profile ? profiling : [],
     });
     const started = new ContenderProcess(child);
     started.how = /** @type {string} */ (await started.#answer());

@@ -14,14 +14,14 @@ export class ByteWriter {
   /** Backing store; only the first `length` bytes mean anything. Replaced when it grows. */
   bytes: Uint8Array;
   /** Of the same bytes. */
-  view: DataView;
+  dataView: DataView;
   length = 0;
   #limit: number = Number.MAX_SAFE_INTEGER;
   #allowed: number = Number.MAX_SAFE_INTEGER;
 
   constructor(capacity = 1024) {
     this.bytes = allocate(capacity);
-    this.view = viewOf(this.bytes);
+    this.dataView = viewOf(this.bytes);
   }
 
   /**
@@ -93,7 +93,7 @@ export class ByteWriter {
     const grown = allocate(Math.max(needed, this.bytes.length * 2));
     grown.set(this.bytes.subarray(0, this.length));
     this.bytes = grown;
-    this.view = viewOf(grown);
+    this.dataView = viewOf(grown);
   }
 }
 

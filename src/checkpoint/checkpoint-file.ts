@@ -209,7 +209,7 @@ async function writeItems<T>(
       out.reserve(FRAME_HEADER_BYTES + end - start);
       out.length += FRAME_HEADER_BYTES;
       out.write(item.bytes.subarray(start, end));
-      sealFrame(out.view, frame, out.length, ++frameId, end < item.length ? FLAG_MORE : 0, salt);
+      sealFrame(out.dataView, frame, out.length, ++frameId, end < item.length ? FLAG_MORE : 0, salt);
       if (out.length >= WRITE_BYTES) await flush();
     }
   }
@@ -220,7 +220,7 @@ async function writeItems<T>(
   out.bytes[frame + FRAME_HEADER_BYTES] = CONTROL_FOOTER;
   writeU64(out.bytes, frame + FRAME_HEADER_BYTES + 1, count);
   writeU64(out.bytes, frame + FRAME_HEADER_BYTES + 9, bytes);
-  sealFrame(out.view, frame, out.length, frameId, FLAG_CONTROL, salt);
+  sealFrame(out.dataView, frame, out.length, frameId, FLAG_CONTROL, salt);
   await flush();
   return { count, bytes };
 }

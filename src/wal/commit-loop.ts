@@ -161,7 +161,7 @@ export class CommitLoop {
     let from = CONTROL_FRAME_BYTES;
     if (this.durableId > this.#announcedId) {
       from = 0;
-      writeControlFrame(writer.view, 0, CONTROL_WATERMARK, firstId - 1, this.durableId, plan.salt);
+      writeControlFrame(writer.dataView, 0, CONTROL_WATERMARK, firstId - 1, this.durableId, plan.salt);
       this.#announcedId = this.durableId;
       this.#staging.noteWatermark(plan);
     }

@@ -82,7 +82,7 @@ export class Staging<E> {
     this.#encode(entry);
     const from = this.#place(start);
     const { writer } = this.#tail;
-    sealFrame(writer.view, from, writer.length, id, 0, this.fill.plan.salt);
+    sealFrame(writer.dataView, from, writer.length, id, 0, this.fill.plan.salt);
     this.#account(writer.length - from, id);
     return id;
   }
@@ -111,7 +111,7 @@ export class Staging<E> {
     let at = from;
     for (const [index, size] of sizes.entries()) {
       const flags = index < sizes.length - 1 ? FLAG_MORE : 0;
-      sealFrame(writer.view, at, at + size, firstId + index, flags, this.fill.plan.salt);
+      sealFrame(writer.dataView, at, at + size, firstId + index, flags, this.fill.plan.salt);
       at += size;
     }
     this.#account(writer.length - from, firstId + entries.length - 1);

@@ -2,10 +2,12 @@
 
 export const CONTENDERS = {
   cairn: async () => (await import('./cairn.mjs')).cairn,
+  'cairn, a turn per block': async () => (await import('./cairn.mjs')).cairnTurnPerBlock,
   'cairn, each block awaited': async () => (await import('./cairn.mjs')).cairnAwaitingEachBlock,
   'better-sqlite3': async () => (await import('./better-sqlite3.mjs')).betterSqlite3,
   lmdb: async () => (await import('./lmdb.mjs')).lmdb,
   'lmdb, without write map': async () => (await import('./lmdb.mjs')).lmdbWithoutWriteMap,
+  'lmdb, 1024 per transaction': async () => (await import('./lmdb.mjs')).lmdbInLargeTransactions,
   'classic-level': async () => (await import('./classic-level.mjs')).classicLevel,
 };
 

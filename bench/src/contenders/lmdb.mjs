@@ -3,11 +3,11 @@
 // The fastest way we found: putSync() in a transactionSync() of 64 with LMDB's append flag (put() and waiting for each
 // 64 to be flushed is slower by two thirds), an integer key, and a write map, with which a commit is a change of mapped
 // memory. Without it a commit writes its pages with pwrite(), which is nearer to what the others do and slower; that is
-// shown too. Replay: getRange() with an encoder that decodes from lmdb-js' own buffer, twice as fast as copies of the
+// shown too, and what larger transactions would change. Replay: getRange() with an encoder that decodes from lmdb-js' own buffer, twice as fast as copies of the
 // values.
 
 import { open } from 'lmdb';
-import { BLOCK, entryOf } from '../workload.mjs';
+import { BLOCK, entryOf, WINDOW } from '../workload.mjs';
 import { decode, encode } from './payload.mjs';
 
 /** @import { Contender, Store } from '../contender.js' */
@@ -15,19 +15,23 @@ import { decode, encode } from './payload.mjs';
 const MAP_BYTES = 256 * 1024 * 1024;
 
 /** @type {Contender} */
-export const lmdb = contender(true);
+export const lmdb = contender(true, BLOCK);
 
 /** @type {Contender} */
-export const lmdbWithoutWriteMap = contender(false);
+export const lmdbWithoutWriteMap = contender(false, BLOCK);
+
+/** @type {Contender} */
+export const lmdbInLargeTransactions = contender(true, WINDOW);
 
 /**
  * @param {boolean} useWritemap
+ * @param {number} block
  * @returns {Contender}
  */
-function contender(useWritemap) {
+function contender(useWritemap, block) {
   return {
     how: {
-      append: `noSync, ${useWritemap ? 'useWritemap' : 'pwrite() at commit'}, ${BLOCK} putSync({ append: true }) per transactionSync()`,
+      append: `noSync, ${useWritemap ? 'useWritemap' : 'pwrite() at commit'}, ${block} putSync({ append: true }) per transactionSync()`,
       replay: 'getRange(), decoded from its own buffer',
     },
     async open(folder) {
@@ -41,25 +45,26 @@ function contender(useWritemap) {
           encoder: { encode, decode },
         })
       );
-      return store(database);
+      return store(database, block);
     },
   };
 }
 
 /**
  * @param {Log} database
+ * @param {number} block
  * @returns {Store}
  */
-function store(database) {
+function store(database, block) {
   return {
     async append(count) {
       for (let next = 0; next < count;) {
-        const end = Math.min(count, next + BLOCK);
+        const end = Math.min(count, next + block);
         database.transactionSync(() => {
           for (; next < end; next++) database.putSync(next + 1, entryOf(next), APPEND);
         });
       }
-      return { mostBehind: BLOCK };
+      return { mostBehind: block };
     },
     async replay() {
       let count = 0;

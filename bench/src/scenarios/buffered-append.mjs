@@ -11,7 +11,12 @@ export default {
   target: 4,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level'],
-  alsoShown: ['cairn, each block awaited', 'lmdb, without write map'],
+  alsoShown: [
+    'cairn, a turn per block',
+    'cairn, each block awaited',
+    'lmdb, without write map',
+    'lmdb, 1024 per transaction',
+  ],
   async round(contender, folder, { entries }) {
     const store = await contender.open(folder, 'flush');
     const begun = performance.now();
