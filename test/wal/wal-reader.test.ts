@@ -14,7 +14,7 @@ import {
   WalWriter,
   type Directory,
 } from 'cairnlog';
-import { bytesCodec, type ReplayMode, type WalWriterOptions } from 'cairnlog/wal';
+import { bytesCodec, type ByteReader, type ReplayMode, type WalWriterOptions } from 'cairnlog/wal';
 import { FaultyDirectory } from 'cairnlog/testing';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -22,6 +22,7 @@ import { changed, directoryOf, flipped, imageOf, put, sameImage, type Image } fr
 import { recorded } from '../support/recorded.js';
 import { rejects } from '../support/rejects.js';
 import { check } from '../support/seed.js';
+import { temporaryDirectory } from '../support/temporary-folder.js';
 import { textCodec as codec } from '../support/text-codec.js';
 
 const MODES: readonly ReplayMode[] = ['strict', 'bestEffort'];
@@ -127,6 +128,26 @@ describe('WalReader replays', () => {
     expect(directory.faults).to.be.greaterThan(5);
     expect(records.every(({ entry }, index) => entry === expected[index])).to.equal(true);
     expect(records.length).to.equal(expected.length);
+  });
+
+  it('in memory that does not grow with the log', async () => {
+    const directory = await temporaryDirectory();
+    const wal = await WalWriter.open(directory, { codec: bytesCodec, segmentBytes: 16 * 1024 * 1024 });
+    const entry = new Uint8Array(8000).fill(5);
+    for (let id = 1; id <= 4000; id++) {
+      wal.append(entry);
+      if (id % 500 === 0) await wal.flush();
+    }
+    await wal.close();
+    // Decodes nothing, so that what is counted is the reader's own.
+    const sizes = { ...bytesCodec, decode: (reader: ByteReader) => reader.rest().length };
+    const before = process.memoryUsage().arrayBuffers;
+    let most = 0;
+    const { bytes } = await new WalReader(directory, { codec: sizes as never }).replayEach(({ entryId }) => {
+      if (entryId % 100 === 0) most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+    });
+    expect(bytes).to.be.greaterThan(32_000_000);
+    expect(most).to.be.lessThan(4 * 1024 * 1024);
   });
 
   it('fresh values: what it gave stays as it is when it reads on', async () => {
