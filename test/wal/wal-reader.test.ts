@@ -18,6 +18,7 @@ import { bytesCodec, type ByteReader, type ReplayMode, type WalWriterOptions } f
 import { FaultyDirectory } from 'cairnlog/testing';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import * as zlib from 'node:zlib';
 import { changed, directoryOf, flipped, imageOf, put, sameImage, type Image } from '../support/image.js';
 import { recorded } from '../support/recorded.js';
 import { rejects } from '../support/rejects.js';
@@ -394,6 +395,61 @@ describe('WalReader refuses', () => {
       await rejects(WalWriter.open(directory, { codec }), Class);
       sameImage(await imageOf(directory), files);
     }
+  });
+
+  it('headers that do not fit each other, whatever their checksums say', async function () {
+    const crc32 = (zlib as { crc32?: (data: Uint8Array) => number }).crc32;
+    if (crc32 === undefined) this.skip();
+    const image = await logOf(numbered(6), { segmentBytes: 80 });
+    const forged = (path: string, change: (header: Buffer) => void): Image =>
+      changed(image, path, (bytes) => {
+        const header = Buffer.from(bytes.buffer, 0, 40);
+        change(header);
+        header.writeUInt32LE(crc32(header.subarray(0, 36)), 36);
+        return bytes;
+      });
+    sameImage(
+      forged(FIRST, () => undefined),
+      image,
+    );
+    const cases: [image: Image, Class: new (message: string) => CairnError][] = [
+      [forged(FIRST, (header) => header.writeBigUInt64LE(0n, 8)), FormatError],
+      [forged(FIRST, (header) => header.writeBigUInt64LE(2n, 8)), CorruptionError],
+      [forged('wal/wal_2.log', (header) => header.writeBigUInt64LE(2n, 8)), CorruptionError],
+      [forged('wal/wal_2.log', (header) => header.writeBigUInt64LE(4n, 8)), CorruptionError],
+      [forged('wal/wal_3.log', (header) => header.writeBigUInt64LE(1n, 8)), CorruptionError],
+      [forged('wal/wal_2.log', (header) => header.writeBigUInt64LE(2n ** 53n, 8)), FormatError],
+      [forged('wal/wal_2.log', (header) => header.writeBigUInt64LE(2n ** 64n - 1n, 16)), FormatError],
+      [forged('wal/wal_2.log', (header) => header.writeBigUInt64LE(2n ** 53n, 24)), FormatError],
+    ];
+    for (const [files, Class] of cases) {
+      const directory = await directoryOf(files);
+      for (const mode of MODES) await rejects(readerOf(directory).replay({ mode }), Class);
+      sameImage(await imageOf(directory), files);
+    }
+  });
+
+  it('what becomes shorter while it is read', async () => {
+    const image = await logOf(numbered(400, 1000), { crashed: true });
+    const inner = await directoryOf(image);
+    let reads = 0;
+    const directory = new FaultyDirectory(inner, ({ kind, offset = 0 }) => {
+      if (kind === 'read' && offset >= 40 && ++reads === 1)
+        void inner.open(FIRST, 'update').then(async (file) => {
+          await file.truncate(100_000);
+          await file.close();
+        });
+      return undefined;
+    });
+    await rejects(readerOf(directory).replay(), TornTailError);
+    expect(reads).to.be.greaterThan(1);
+  });
+
+  it('a range of an empty log that must have held it', async () => {
+    const reader = readerOf(new MemoryDirectory());
+    await rejects(reader.replay({ from: 3, durableId: 5 }), TruncatedError);
+    expect(await reader.replay({ from: 6, durableId: 5 })).to.deep.equal([]);
+    expect(await reader.replay({ from: 3 })).to.deep.equal([]);
   });
 
   it('frames of another segment, of an earlier life of the file, and of a log stored as an entry', async () => {
