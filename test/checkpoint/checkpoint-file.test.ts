@@ -16,6 +16,7 @@ import { bytesCodec } from 'cairnlog/wal';
 import { FaultyDirectory, loseEverything, loseNothing, SimulatedDisk } from 'cairnlog/testing';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import * as zlib from 'node:zlib';
 import { changed, directoryOf, flipped, imageOf, put, type Image } from '../support/image.js';
 import { drawnCut } from '../support/drawn-cut.js';
 import { rejects } from '../support/rejects.js';
@@ -284,6 +285,40 @@ describe('A checkpoint file that is damaged', () => {
       const spliced = Buffer.concat([one.subarray(0, cut), two.subarray(cut)]);
       if (spliced.equals(one)) continue;
       await rejects(read(await directoryOf(new Map([[PATH, Uint8Array.from(spliced)]]))), CorruptionError);
+    }
+  });
+
+  it('is refused when all its checksums fit but its count or its last item does not', async function () {
+    const crc32 = (zlib as { crc32?: (data: Uint8Array, seed?: number) => number }).crc32;
+    if (crc32 === undefined) this.skip();
+    const image = await written(['one', 'two']);
+    const bytes = Buffer.from(image.get(PATH)!);
+    const salt = bytes.readUInt32LE(24);
+    /** Changes a frame and makes its checksum fit again. */
+    const forged = (at: number, change: (frame: Buffer) => void): Uint8Array => {
+      const copy = Buffer.from(bytes);
+      const frame = copy.subarray(at, at + (copy.readUInt32LE(at) & 0x0fff_ffff));
+      change(frame);
+      frame.writeUInt32LE(crc32(frame.subarray(16), crc32(frame.subarray(0, 12), salt)), 12);
+      return Uint8Array.from(copy);
+    };
+    const footer = bytes.length - 33;
+    const second = footer - 19;
+    const same = forged(footer, () => undefined);
+    expect(Buffer.compare(same, bytes)).to.equal(0);
+    for (const damaged of [
+      forged(footer, (frame) => frame.writeBigUInt64LE(3n, 17)),
+      forged(footer, (frame) => frame.writeBigUInt64LE(1n, 17)),
+      forged(footer, (frame) => frame.writeBigUInt64LE(2n ** 60n, 17)),
+      forged(footer, (frame) => frame.writeBigUInt64LE(1n, 25)),
+      forged(footer, (frame) => frame.writeBigUInt64LE(3n, 4)),
+      forged(footer, (frame) => frame.writeUInt8(1, 16)),
+      forged(second, (frame) => frame.writeUInt32LE(0x8000_0000 + 19, 0)),
+      forged(second, (frame) => frame.writeBigUInt64LE(3n, 4)),
+    ]) {
+      const directory = await directoryOf(new Map([[PATH, damaged]]));
+      await rejects(read(directory), CorruptionError);
+      await rejects(CheckpointFile.verify(directory, PATH), CorruptionError);
     }
   });
 

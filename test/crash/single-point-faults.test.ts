@@ -1,11 +1,20 @@
 // Every single operation of a workload fails once, in each of the ways in which it can. Whatever came of the workload,
 // the next process finds everything that was acknowledged, on a disk that is well and after a power cut.
 
-import { isMutation, loseEverything, type DiskOperation, type Fault, type SimulatedDisk } from 'cairnlog/testing';
+import { CairnError, MemoryDirectory, WalWriter, type Directory } from 'cairnlog';
+import {
+  FaultyDirectory,
+  isMutation,
+  loseEverything,
+  type DiskOperation,
+  type Fault,
+  type SimulatedDisk,
+} from 'cairnlog/testing';
 import { expect } from 'chai';
-import { recoverLedger } from '../support/ledger.js';
 import { drawnCut } from '../support/drawn-cut.js';
+import { publisherOf, recoverLedger } from '../support/ledger.js';
 import { randomOf, seeded } from '../support/seed.js';
+import { textCodec } from '../support/text-codec.js';
 import { expectKept, survive, Workload, type Promises, type WorkloadOptions } from '../support/workload.js';
 
 const options: WorkloadOptions = { segmentBytes: 400, preallocateBytes: 0, entryBytes: 60 };
@@ -80,6 +89,39 @@ interface Tally {
   rejectedSteps: number;
   poisoned: number;
   reopened: number;
+}
+
+/** Counts the files that are open. */
+function countingOpenFiles(inner: Directory): { directory: Directory; opened: { files: number } } {
+  const opened = { files: 0 };
+  const directory: Directory = {
+    async open(path, mode) {
+      const file = await inner.open(path, mode);
+      opened.files++;
+      let closed = false;
+      return {
+        path: file.path,
+        read: (target, offset) => file.read(target, offset),
+        write: (source, offset) => file.write(source, offset),
+        datasync: () => file.datasync(),
+        truncate: (size) => file.truncate(size),
+        size: () => file.size(),
+        close: () => {
+          if (!closed) opened.files--;
+          closed = true;
+          return file.close();
+        },
+      };
+    },
+    stat: (path) => inner.stat(path),
+    list: (path) => inner.list(path),
+    makeDirectory: (path) => inner.makeDirectory(path),
+    rename: (from, to) => inner.rename(from, to),
+    remove: (path) => inner.remove(path),
+    syncDirectory: (path) => inner.syncDirectory(path),
+    lock: (path) => inner.lock(path),
+  };
+  return { directory, opened };
 }
 
 /** The next process: recovers, goes on, and recovers again. */
@@ -174,6 +216,42 @@ describe('A fault at every single operation:', () => {
       operations.filter(({ kind, path }) => kind === 'remove' && path.startsWith('wal/')).length,
     ).to.be.greaterThan(3);
     expect((await recoverLedger(workload.disk)).state).to.deep.equal(workload.promises.attempted);
+  });
+
+  it('leaves no file open, whichever operation failed', async () => {
+    let mostFailures = 0;
+    for (let at = 1; ; at++) {
+      const { directory, opened } = countingOpenFiles(new MemoryDirectory());
+      const faulty = new FaultyDirectory(directory, ({ number }) =>
+        number === at ? { kind: 'error', errno: 'EIO' } : undefined,
+      );
+      let rejected = 0;
+      const attempt = async <R>(run: () => Promise<R>): Promise<R | undefined> =>
+        run().catch((problem: unknown) => {
+          if (!(problem instanceof CairnError)) throw problem;
+          rejected++;
+          return undefined;
+        });
+      for (let life = 0; life < 2; life++) {
+        await attempt(() => recoverLedger(faulty));
+        expect(opened.files, `recovered, with a fault at ${at}`).to.equal(0);
+        const wal = await attempt(() =>
+          WalWriter.open(faulty, { codec: textCodec, segmentBytes: 100, preallocateBytes: 200 }),
+        );
+        expect(opened.files, `opened, with a fault at ${at}`).to.equal(wal === undefined ? 0 : 1);
+        for (let round = 0; wal !== undefined && round < 2; round++) {
+          await attempt(() => wal.appendBatchDurable(['a', 'b']));
+          await attempt(() => wal.appendDurable('x'.repeat(90)));
+          await attempt(() => publisherOf(wal, 1).publish(['state'], wal.lastEntryId));
+          expect(opened.files, `published, with a fault at ${at}`).to.be.at.most(1);
+        }
+        await attempt(async () => wal?.close());
+        expect(opened.files, `closed, with a fault at ${at}`).to.equal(0);
+      }
+      mostFailures = Math.max(mostFailures, rejected);
+      if (faulty.faults === 0) break;
+    }
+    expect(mostFailures).to.be.greaterThan(3);
   });
 
   for (const kind of kinds)

@@ -123,6 +123,23 @@ describe('Acknowledgements', () => {
     await wal.close();
   });
 
+  it('of a flush wait for an earlier durable append, even if everything is written already', async () => {
+    const held = new HeldDirectory(new MemoryDirectory());
+    const wal = await WalWriter.open(held, { codec });
+    const order: string[] = [];
+    held.holds.add('datasync');
+    const first = wal.appendDurable('durable').then(() => order.push('durable'));
+    await held.blocked();
+    expect(wal.flushedId).to.equal(1);
+    const second = wal.flush().then(() => order.push('flush'));
+    await idle();
+    expect(order).to.deep.equal([]);
+    held.releaseAll();
+    await Promise.all([first, second]);
+    expect(order).to.deep.equal(['durable', 'flush']);
+    await wal.close();
+  });
+
   it('of a flush come without waiting for the sync of a later entry', async () => {
     const held = new HeldDirectory(new MemoryDirectory());
     const wal = await WalWriter.open(held, { codec, flushPolicy: manual });

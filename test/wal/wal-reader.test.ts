@@ -14,14 +14,16 @@ import {
   WalWriter,
   type Directory,
 } from 'cairnlog';
-import { bytesCodec, type ReplayMode, type WalWriterOptions } from 'cairnlog/wal';
+import { bytesCodec, type ByteReader, type ReplayMode, type WalWriterOptions } from 'cairnlog/wal';
 import { FaultyDirectory } from 'cairnlog/testing';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import * as zlib from 'node:zlib';
 import { changed, directoryOf, flipped, imageOf, put, sameImage, type Image } from '../support/image.js';
 import { recorded } from '../support/recorded.js';
 import { rejects } from '../support/rejects.js';
 import { check } from '../support/seed.js';
+import { temporaryDirectory } from '../support/temporary-folder.js';
 import { textCodec as codec } from '../support/text-codec.js';
 
 const MODES: readonly ReplayMode[] = ['strict', 'bestEffort'];
@@ -127,6 +129,26 @@ describe('WalReader replays', () => {
     expect(directory.faults).to.be.greaterThan(5);
     expect(records.every(({ entry }, index) => entry === expected[index])).to.equal(true);
     expect(records.length).to.equal(expected.length);
+  });
+
+  it('in memory that does not grow with the log', async () => {
+    const directory = await temporaryDirectory();
+    const wal = await WalWriter.open(directory, { codec: bytesCodec, segmentBytes: 16 * 1024 * 1024 });
+    const entry = new Uint8Array(8000).fill(5);
+    for (let id = 1; id <= 4000; id++) {
+      wal.append(entry);
+      if (id % 500 === 0) await wal.flush();
+    }
+    await wal.close();
+    // Decodes nothing, so that what is counted is the reader's own.
+    const sizes = { ...bytesCodec, decode: (reader: ByteReader) => reader.rest().length };
+    const before = process.memoryUsage().arrayBuffers;
+    let most = 0;
+    const { bytes } = await new WalReader(directory, { codec: sizes as never }).replayEach(({ entryId }) => {
+      if (entryId % 100 === 0) most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+    });
+    expect(bytes).to.be.greaterThan(32_000_000);
+    expect(most).to.be.lessThan(4 * 1024 * 1024);
   });
 
   it('fresh values: what it gave stays as it is when it reads on', async () => {
@@ -373,6 +395,61 @@ describe('WalReader refuses', () => {
       await rejects(WalWriter.open(directory, { codec }), Class);
       sameImage(await imageOf(directory), files);
     }
+  });
+
+  it('headers that do not fit each other, whatever their checksums say', async function () {
+    const crc32 = (zlib as { crc32?: (data: Uint8Array) => number }).crc32;
+    if (crc32 === undefined) this.skip();
+    const image = await logOf(numbered(6), { segmentBytes: 80 });
+    const forged = (path: string, change: (header: Buffer) => void): Image =>
+      changed(image, path, (bytes) => {
+        const header = Buffer.from(bytes.buffer, 0, 40);
+        change(header);
+        header.writeUInt32LE(crc32(header.subarray(0, 36)), 36);
+        return bytes;
+      });
+    sameImage(
+      forged(FIRST, () => undefined),
+      image,
+    );
+    const cases: [image: Image, Class: new (message: string) => CairnError][] = [
+      [forged(FIRST, (header) => header.writeBigUInt64LE(0n, 8)), FormatError],
+      [forged(FIRST, (header) => header.writeBigUInt64LE(2n, 8)), CorruptionError],
+      [forged('wal/wal_2.log', (header) => header.writeBigUInt64LE(2n, 8)), CorruptionError],
+      [forged('wal/wal_2.log', (header) => header.writeBigUInt64LE(4n, 8)), CorruptionError],
+      [forged('wal/wal_3.log', (header) => header.writeBigUInt64LE(1n, 8)), CorruptionError],
+      [forged('wal/wal_2.log', (header) => header.writeBigUInt64LE(2n ** 53n, 8)), FormatError],
+      [forged('wal/wal_2.log', (header) => header.writeBigUInt64LE(2n ** 64n - 1n, 16)), FormatError],
+      [forged('wal/wal_2.log', (header) => header.writeBigUInt64LE(2n ** 53n, 24)), FormatError],
+    ];
+    for (const [files, Class] of cases) {
+      const directory = await directoryOf(files);
+      for (const mode of MODES) await rejects(readerOf(directory).replay({ mode }), Class);
+      sameImage(await imageOf(directory), files);
+    }
+  });
+
+  it('what becomes shorter while it is read', async () => {
+    const image = await logOf(numbered(400, 1000), { crashed: true });
+    const inner = await directoryOf(image);
+    let reads = 0;
+    const directory = new FaultyDirectory(inner, ({ kind, offset = 0 }) => {
+      if (kind === 'read' && offset >= 40 && ++reads === 1)
+        void inner.open(FIRST, 'update').then(async (file) => {
+          await file.truncate(100_000);
+          await file.close();
+        });
+      return undefined;
+    });
+    await rejects(readerOf(directory).replay(), TornTailError);
+    expect(reads).to.be.greaterThan(1);
+  });
+
+  it('a range of an empty log that must have held it', async () => {
+    const reader = readerOf(new MemoryDirectory());
+    await rejects(reader.replay({ from: 3, durableId: 5 }), TruncatedError);
+    expect(await reader.replay({ from: 6, durableId: 5 })).to.deep.equal([]);
+    expect(await reader.replay({ from: 3 })).to.deep.equal([]);
   });
 
   it('frames of another segment, of an earlier life of the file, and of a log stored as an entry', async () => {
