@@ -44,6 +44,8 @@ export class AppendPipeline {
   lastPosition: number;
   /** Everything up to here is acknowledged. */
   committedPosition: number;
+  /** Everything up to here is in the log: can be read from it. Behind the above for what asked for `memory` only. */
+  #writtenPosition: number;
   failure: PoisonedError | undefined;
 
   readonly #options: PipelineOptions;
@@ -54,6 +56,7 @@ export class AppendPipeline {
   /** Appends that are not acknowledged yet. */
   #uncommitted = 0;
   #running: Promise<void> | undefined;
+  #writtenWaiters: { position: number; resolve: () => void; reject: (error: Error) => void }[] = [];
   #roomWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
   #closed = false;
 
@@ -61,6 +64,7 @@ export class AppendPipeline {
     this.#options = options;
     this.lastPosition = lastPosition;
     this.committedPosition = lastPosition;
+    this.#writtenPosition = lastPosition;
   }
 
   /** Throws unless entries can be staged. */
@@ -133,6 +137,13 @@ export class AppendPipeline {
     return { firstPosition, lastPosition, settled: promise };
   }
 
+  /** Resolves once everything up to `position`, which is committed, can be read from the log. */
+  async written(position: number): Promise<void> {
+    if (position <= this.#writtenPosition) return;
+    if (this.failure !== undefined) throw this.failure;
+    await new Promise<void>((resolve, reject) => this.#writtenWaiters.push({ position, resolve, reject }));
+  }
+
   /** Resolves once everything staged so far is acknowledged. */
   async acknowledged(): Promise<void> {
     if (this.failure !== undefined) throw this.failure;
@@ -194,11 +205,17 @@ export class AppendPipeline {
       this.#fail(appends, outcome.kind === 'unknown' ? outcome.cause : new Error(outcome.reason));
       return;
     }
+    this.#writtenPosition = appends.at(-1)!.lastPosition;
     if (writer.bytes.length <= KEEP_BYTES) {
       writer.length = 0;
       this.#spare = writer;
     }
     for (const append of appends) if (!append.committed) this.#acknowledge(append);
+    if (this.#writtenWaiters.length > 0) {
+      const waiters = this.#writtenWaiters;
+      this.#writtenWaiters = waiters.filter(({ position }) => position > this.#writtenPosition);
+      for (const { position, resolve } of waiters) if (position <= this.#writtenPosition) resolve();
+    }
     if (!this.full) for (const waiter of this.#roomWaiters.splice(0)) waiter.resolve();
   }
 
@@ -221,6 +238,7 @@ export class AppendPipeline {
     );
     for (const append of waiting) if (!append.committed) append.reject(this.failure);
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.failure);
+    for (const waiter of this.#writtenWaiters.splice(0)) waiter.reject(this.failure);
     this.#options.onFailure(this.failure);
   }
 }

@@ -10,7 +10,8 @@ import { advance, type Cell, type Snapshot } from './cells.js';
 import { decodeItem, type CheckpointItem, type Made } from './checkpoint-items.js';
 import { decodeEntry, type StoreEntry } from './entry.js';
 import type { CheckpointDescription, Engine } from './event-log.js';
-import { recordOf, type StoreState } from './store-state.js';
+import { currentRecord } from './read-records.js';
+import type { StoreState } from './store-state.js';
 
 /** What opening a store did. */
 export interface StoreRecovery {
@@ -104,7 +105,7 @@ async function bootFrom(
   const restoring = new Restoring(state, engine.log.firstPosition);
   if (checkpoint !== undefined) await restoring.read(engine, checkpoint);
   const covered = checkpoint?.position ?? 0;
-  const from = restoring.rebuilds ? 1 : covered + 1;
+  const from = restoring.from(covered);
   let entriesReplayed = 0;
   const reader = new ByteReader();
   for await (const { position, payload } of engine.log.read(from, upTo)) {
@@ -113,6 +114,8 @@ async function bootFrom(
     else applyAt(state, entry, position);
     entriesReplayed++;
   }
+  for (const { failure } of state.projections.values())
+    if (failure !== undefined) restoring.warnings.push(failure.message);
   for (const cell of state.cells.values()) cell.pending = cell.committed;
   return {
     state,
@@ -143,8 +146,10 @@ function decodeAt(reader: ByteReader, position: number): StoreEntry {
 
 function applyAt(state: StoreState, entry: StoreEntry, position: number): void {
   try {
-    const record = state.commit(entry, position);
-    if (record !== undefined) for (const fold of state.projections.values()) fold.fold(record);
+    state.apply(entry, position);
+    if (entry.kind !== 'record' || state.projections.size === 0) return;
+    const record = currentRecord(state.types, entry, position);
+    for (const fold of state.projections.values()) fold.fold(record);
   } catch (cause) {
     throw new RecoveryError(`Applying an entry failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
       entryId: position,
@@ -162,6 +167,10 @@ class Restoring {
   readonly #firstPosition: number;
   readonly #rebuildTypes = new Set<string>();
   readonly #rebuildProjections = new Set<string>();
+  /** Positions of projections that had failed before the checkpoint: they go on from there. */
+  readonly #resumed: number[] = [];
+  /** Of the checkpoint. */
+  #position = 0;
   readonly #migrations = new Map<string, readonly ((state: never) => unknown)[]>();
 
   constructor(state: StoreState, firstPosition: number) {
@@ -169,11 +178,14 @@ class Restoring {
     this.#firstPosition = firstPosition;
   }
 
-  get rebuilds(): boolean {
-    return this.#rebuildTypes.size > 0 || this.#rebuildProjections.size > 0;
+  /** First position that has to be read, if everything up to `covered` is in the checkpoint. */
+  from(covered: number): number {
+    if (this.#rebuildTypes.size > 0 || this.#rebuildProjections.size > 0) return 1;
+    return Math.min(covered, ...this.#resumed) + 1;
   }
 
   async read(engine: Engine, checkpoint: CheckpointDescription): Promise<void> {
+    this.#position = checkpoint.position;
     let failure: Error | undefined;
     try {
       await engine.checkpoints.read(checkpoint.position, (bytes) => {
@@ -196,13 +208,16 @@ class Restoring {
   /** Takes in an entry that the checkpoint covers, for what is rebuilt. */
   rebuild(entry: StoreEntry, position: number): void {
     if (entry.kind !== 'record') return;
-    const { cells, projections } = this.#state;
+    const { cells, projections, types } = this.#state;
     const cell = cells.of(entry.stream);
     if (cell.definition !== undefined && this.#rebuildTypes.has(cell.definition.name)) {
       cells.keep(cell);
       cells.commit(cell, advance(cell, cell.committed, entry));
     }
-    for (const name of this.#rebuildProjections) projections.get(name)!.fold(recordOf(entry, position));
+    if (this.#rebuildProjections.size === 0 && this.#resumed.length === 0) return;
+    const record = currentRecord(types, entry, position);
+    // Those that the checkpoint has are at its position.
+    for (const fold of projections.values()) if (fold.position < position) fold.fold(record);
   }
 
   #take(item: CheckpointItem): void {
@@ -221,14 +236,14 @@ class Restoring {
       case 'subscription': {
         const subscription = this.#state.subscription(item.name);
         subscription.position = item.position;
-        for (const [position, error] of item.parked) subscription.parked.set(position, error);
+        for (const [position, error, attempts] of item.parked) subscription.parked.set(position, { error, attempts });
         return;
       }
       case 'projection': {
         const fold = this.#state.projections.get(item.name);
         if (fold === undefined || this.#rebuildProjections.has(item.name)) return;
-        fold.state = copyPlainData(item.state) as never;
-        fold.position = item.position;
+        fold.restore(copyPlainData(item.state) as never, item.failure === undefined ? this.#position : item.position);
+        if (item.failure !== undefined) this.#resumed.push(item.position);
         return;
       }
     }
@@ -296,18 +311,28 @@ class Restoring {
   }
 
   #compareProjections(made: ReadonlyMap<string, Made>): void {
+    for (const name of made.keys())
+      if (!this.#state.projections.has(name))
+        this.warnings.push(
+          `The checkpoint has a projection '${name}', which the program does not define; the next checkpoint forgets it`,
+        );
     for (const { definition } of this.#state.projections.values()) {
       const { name, version, fingerprint } = definition;
       const known = made.get(name);
       if (known?.version === version) {
         if (known.fingerprint !== fingerprint)
-          this.warnings.push(`The handlers of the projection '${name}' have changed since the checkpoint; rebuild it`);
+          this.warnings.push(
+            `The handlers of the projection '${name}' have changed since the checkpoint, its version has not. ` +
+              'If they make another state of the same records, raise the version',
+          );
         continue;
       }
       if (this.#firstPosition > 1)
         throw new TruncatedError(
-          `The projection '${name}' must be built from the first record, but the log begins with position ` +
-            `${this.#firstPosition}. Open the store without it, or keep the log for it with a subscription`,
+          `The projection '${name}' must be built from position 1, but the log begins with position ` +
+            `${this.#firstPosition}. Open the store without it, or with the version that the checkpoint has` +
+            (known === undefined ? '' : ` (${known.version})`),
+          { entryId: this.#firstPosition },
         );
       this.#rebuildProjections.add(name);
       this.rebuilt.push(name);

@@ -3,8 +3,8 @@
 //   [0, 1, [[type, version, fingerprint]], [[projection, version, fingerprint]]]   first: what the rest was made by
 //   [1, stream, version, state]                                                    a stream; state null without a type
 //   [2, stream, commandId, version, position, ...result]                           a receipt
-//   [3, subscription, position, [[parkedPosition, error]]]
-//   [4, projection, position, state]
+//   [3, subscription, position, [[parkedPosition, error, attempts]]]
+//   [4, projection, position, state, ...failure]                                   failure: it stopped at that position
 
 import { ByteReader } from '../bytes/byte-reader.js';
 import { ByteWriter } from '../bytes/byte-writer.js';
@@ -33,9 +33,16 @@ export type CheckpointItem =
       readonly kind: 'subscription';
       readonly name: string;
       readonly position: number;
-      readonly parked: readonly (readonly [number, string])[];
+      readonly parked: readonly (readonly [position: number, error: string, attempts: number])[];
     }
-  | { readonly kind: 'projection'; readonly name: string; readonly position: number; readonly state: unknown };
+  | {
+      readonly kind: 'projection';
+      readonly name: string;
+      readonly position: number;
+      readonly state: unknown;
+      /** Why it is only at its position, and not at the checkpoint's. */
+      readonly failure: string | undefined;
+    };
 
 const codec = uncheckedMessagePackCodec<readonly unknown[]>();
 
@@ -50,11 +57,14 @@ export function encodeState(state: StoreState): Generator<Uint8Array, void, unde
     3,
     name,
     position,
-    [...parked],
+    [...parked].map(([parkedPosition, { error, attempts }]) => [parkedPosition, error, attempts]),
   ]);
-  const folds = [...state.projections.values()]
-    .filter((fold) => fold.failure === undefined)
-    .map(({ definition, position, state: folded }) => ({ definition, position, folded }));
+  const folds = [...state.projections.values()].map(({ definition, position, state: folded, failure }) => ({
+    definition,
+    position,
+    folded,
+    failure,
+  }));
   const header = [0, ITEMS_VERSION, made(state.types), made(folds.map(({ definition }) => definition))];
   const cut = state.cells.cut();
   const generator = items();
@@ -73,8 +83,10 @@ export function encodeState(state: StoreState): Generator<Uint8Array, void, unde
       for (const [stream, commandId, { version, position, result }] of receipts)
         yield encode([2, stream, commandId, version, position, ...(result === undefined ? [] : [result])]);
       for (const subscription of subscriptions) yield encode(subscription);
-      for (const { definition, position, folded } of folds)
-        yield encodeChecked([4, definition.name, position, folded], folded, `The projection '${definition.name}'`);
+      for (const { definition, position, folded, failure } of folds) {
+        const item = [4, definition.name, position, folded, ...(failure === undefined ? [] : [failure.message])];
+        yield encodeChecked(item, folded, `The projection '${definition.name}'`);
+      }
     } finally {
       cut.end();
     }
@@ -128,10 +140,16 @@ export function decodeItem(bytes: Uint8Array): CheckpointItem {
         kind: 'subscription',
         name,
         position: array[2] as number,
-        parked: array[3] as (readonly [number, string])[],
+        parked: array[3] as (readonly [number, string, number])[],
       };
     case 4:
-      return { kind: 'projection', name, position: array[2] as number, state: array[3] };
+      return {
+        kind: 'projection',
+        name,
+        position: array[2] as number,
+        state: array[3],
+        failure: array[4] as string | undefined,
+      };
     default:
       throw new FormatError(`An item of kind ${String(kind)} in a checkpoint; a newer version of the library wrote it`);
   }

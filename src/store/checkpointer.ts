@@ -118,18 +118,22 @@ export class Checkpointer {
 
   /** What truncation would do now, or does. */
   async truncate(dryRun: boolean): Promise<TruncationReport> {
-    const { log } = this.#options.engine;
-    const holds = await this.#holds();
-    const limit = Math.min(...holds.map(({ position }) => position));
+    const { log, checkpoints } = this.#options.engine;
     const parts = await log.parts();
-    const removed = dryRun ? parts.filter((part) => goes(part, limit, parts)) : await log.truncate(limit);
+    const listed = await checkpoints.list();
+    // From here to the call of `truncate` is one tick: a hold that comes later waits until that is done.
+    const holds = this.#holds(listed);
+    const limit = Math.min(...holds.map(({ position }) => position));
+    const removed = dryRun
+      ? parts.filter((part) => goes(part, limit, parts))
+      : await this.#options.holds.during(log.truncate(limit));
     const gone = new Set(removed.map(({ name }) => name));
     const kept = parts.filter((part) => !gone.has(part.name)).map((part) => ({ part, heldBy: heldBy(part, holds) }));
     return { removed, kept };
   }
 
-  async #holds(): Promise<Hold[]> {
-    const kept = this.#usable(await this.#options.engine.checkpoints.list()).slice(0, this.#retain);
+  #holds(listed: readonly CheckpointDescription[]): Hold[] {
+    const kept = this.#usable(listed).slice(0, this.#retain);
     const oldest = kept[this.#retain - 1];
     const checkpoints: Hold =
       oldest === undefined

@@ -9,15 +9,40 @@ export interface Hold {
 }
 
 export class Holds {
-  readonly #holds = new Set<() => Hold | undefined>();
+  readonly #holds = new Set<() => readonly Hold[]>();
+  #truncating: Promise<unknown> | undefined;
 
   /** Adds a hold whose position may move; `undefined` while it holds nothing. Returns how to give it up. */
   add(hold: () => Hold | undefined): () => void {
-    this.#holds.add(hold);
-    return () => void this.#holds.delete(hold);
+    return this.addAll(() => {
+      const current = hold();
+      return current === undefined ? [] : [current];
+    });
+  }
+
+  /** Adds any number of holds. Returns how to give them up. */
+  addAll(holds: () => readonly Hold[]): () => void {
+    this.#holds.add(holds);
+    return () => void this.#holds.delete(holds);
   }
 
   current(): Hold[] {
-    return [...this.#holds].map((hold) => hold()).filter((hold) => hold !== undefined);
+    return [...this.#holds].flatMap((holds) => holds());
+  }
+
+  /** Says that the log is being truncated, by somebody who has asked for {@link current} in this tick. */
+  async during<T>(truncation: Promise<T>): Promise<T> {
+    const truncating = truncation.catch(() => undefined);
+    this.#truncating = truncating;
+    try {
+      return await truncation;
+    } finally {
+      if (this.#truncating === truncating) this.#truncating = undefined;
+    }
+  }
+
+  /** Resolves once no truncation is under way that may not know of a hold that was added before the call. */
+  async truncated(): Promise<void> {
+    while (this.#truncating !== undefined) await this.#truncating;
   }
 }

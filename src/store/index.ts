@@ -1,10 +1,35 @@
 // The aggregate store.
 
 export { openStore, type OpenStoreOptions } from './open-store.js';
-export type { AppendOptions, Appended, EventStore, Executed, ExecuteOptions, Loaded } from './event-store.js';
+export type {
+  AppendOptions,
+  Appended,
+  Changed,
+  EventStore,
+  Executed,
+  ExecuteOptions,
+  Loaded,
+  SubscriptionSummary,
+  WatchOptions,
+} from './event-store.js';
 export { ANY, ConcurrencyError, NO_STREAM, STREAM_EXISTS } from './expected-version.js';
-export { defineProjection } from './projection.js';
-export { SubscriptionError, type SubscriptionOptions } from './subscription.js';
+export { defineProjection, ProjectionError, type ProjectionDefinition, type ProjectionOptions } from './projection.js';
+export type { Projection } from './live-projection.js';
+export type { WaitOptions } from './wait.js';
+export {
+  SubscriptionError,
+  type AfterRetries,
+  type HandleContext,
+  type OnErrorOptions,
+  type ParkedRecord,
+  type Subscription,
+  type SubscriptionOptions,
+  type SubscriptionStatus,
+} from './subscription.js';
+export type { CatchUp } from './observables.js';
+export type { WatchStatus } from './tail.js';
+export type { RecordFilter, RecordSelection } from './record-filter.js';
+export type { Timer } from './timer.js';
 export type { StoreRecovery } from './boot.js';
 export type { Durability } from './durability.js';
 export type { StoredRecord } from './record.js';

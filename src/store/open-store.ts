@@ -8,8 +8,10 @@ import { checkDurability, type Durability } from './durability.js';
 import type { Engine } from './event-log.js';
 import { EventStore, type Target } from './event-store.js';
 import { openFileEngine, type FileEngineOptions } from './file-engine.js';
+import { reportSubscriberError } from './observables.js';
 import type { ProjectionDefinition } from './projection.js';
 import { StoreState } from './store-state.js';
+import { systemTimer, type Timer } from './timer.js';
 import { AggregateTypes } from './types.js';
 
 export interface OpenStoreOptions {
@@ -32,7 +34,12 @@ export interface OpenStoreOptions {
   readonly files?: FileEngineOptions;
   /** Milliseconds since 1970, for `recordedAt`. Default `Date.now`. */
   readonly now?: () => number;
-  /** Told what subscribers throw. Default: a process warning. */
+  /** Delays before retries of subscriptions. Default `setTimeout`. */
+  readonly timer?: Timer;
+  /**
+   * Told what subscribers throw, and why a subscription or a projection stopped. Default: RxJS's
+   * `config.onUnhandledError` if it is set, else a process warning.
+   */
   readonly onSubscriberError?: (error: unknown) => void;
 }
 
@@ -57,6 +64,8 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
   if (!Number.isSafeInteger(receipts) || receipts < 0)
     throw new InvalidArgumentError(`receipts must be a whole number from 0, got ${String(receipts)}`);
   const makeState = (): StoreState => new StoreState(types, projections, receipts);
+  // Nobody asks for projections as of the past, and what they need may have left the log.
+  const makePastState = (): StoreState => new StoreState(types, [], receipts);
   const engine = await engineOf(options);
   try {
     const durability = options.durability ?? engine.log.strongest;
@@ -70,12 +79,13 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
       types,
       state,
       recovery,
-      makeState,
+      makeState: makePastState,
       durability,
       checkpoint,
       highWaterMarkBytes: options.highWaterMarkBytes ?? DEFAULT_HIGH_WATER_MARK_BYTES,
       now: options.now ?? Date.now,
-      onSubscriberError: options.onSubscriberError ?? warn,
+      timer: options.timer ?? systemTimer,
+      onSubscriberError: harmless(options.onSubscriberError ?? reportSubscriberError),
     });
   } catch (error) {
     await engine.log.close().catch(() => undefined);
@@ -89,8 +99,19 @@ async function engineOf({ dir, engine, files }: OpenStoreOptions): Promise<Engin
   return openFileEngine(typeof dir === 'string' ? await FsDirectory.open(dir) : dir, files);
 }
 
-function warn(error: unknown): void {
-  process.emitWarning(`A subscriber of a store threw: ${error instanceof Error ? error.stack : String(error)}`, {
-    code: 'CAIRN_SUBSCRIBER',
-  });
+/** A report that fails has nobody left to be reported to but the process. */
+function harmless(report: (error: unknown) => void): (error: unknown) => void {
+  return (error) => {
+    const failed = (failure: unknown): void => {
+      process.emitWarning(`onSubscriberError threw: ${String(failure)}, when told of: ${String(error)}`, {
+        code: 'CAIRN_SUBSCRIBER',
+      });
+    };
+    try {
+      const result: unknown = report(error);
+      if (result instanceof Promise) result.catch(failed);
+    } catch (failure) {
+      failed(failure);
+    }
+  };
 }

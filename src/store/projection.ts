@@ -2,9 +2,9 @@
 // store. Like reducers they are pure functions of a draft; unlike reducers, one that throws stops only itself.
 
 import { createHash } from 'node:crypto';
-import { reduce, type AggregateDefinition, type Draft, type ReadonlyState } from '../aggregate/index.js';
+import { reduce, ReducerError, type AggregateDefinition, type Draft, type ReadonlyState } from '../aggregate/index.js';
 import { copyPlainData } from '../codec/index.js';
-import { InvalidArgumentError } from '../errors/index.js';
+import { CairnError, InvalidArgumentError } from '../errors/index.js';
 import type { StoredRecord } from './record.js';
 
 /** What is folded for one event type. What it returns is ignored. */
@@ -63,13 +63,21 @@ export function defineProjection<S extends object>(
   };
 }
 
+/**
+ * A handler of a projection failed; `entryId` is the position of the record. The state is as before it, and nothing is
+ * folded any more.
+ */
+export class ProjectionError extends CairnError {
+  readonly code = 'CAIRN_PROJECTION';
+}
+
 /** A projection's state at a position, and its failure if it has one. */
 export class ProjectionFold<S extends object = object> {
   readonly definition: ProjectionDefinition<S>;
   state: ReadonlyState<S>;
-  /** Every record up to here is folded, if it is about this projection. */
+  /** Every record up to here is folded, if it is about this projection; the last one that was looked at. */
   position = 0;
-  failure: Error | undefined;
+  failure: ProjectionError | undefined;
   readonly #aggregate: AggregateDefinition<unknown>;
 
   constructor(definition: ProjectionDefinition<S>) {
@@ -83,22 +91,32 @@ export class ProjectionFold<S extends object = object> {
   replace(other: ProjectionFold<S>): void {
     this.state = other.state;
     this.position = other.position;
-    this.failure = undefined;
+    this.failure = other.failure;
   }
 
-  /** Folds a record. Returns whether the state changed. After a failure nothing is folded any more. */
-  fold(record: StoredRecord): boolean {
-    if (this.failure !== undefined) return false;
-    const { on, filter } = this.definition;
-    const before = this.state;
+  /** Goes on from a state that was folded before. */
+  restore(state: ReadonlyState<S>, position: number): void {
+    this.state = state;
+    this.position = position;
+  }
+
+  /** Folds the next record. After a failure nothing is folded any more. Never throws. */
+  fold(record: StoredRecord): void {
+    if (this.failure !== undefined) return;
+    const { name, on, filter } = this.definition;
     try {
       if (on.has(record.type) && (filter === undefined || filter(record)))
         this.state = reduce(this.#aggregate, this.state, record as never) as ReadonlyState<S>;
     } catch (error) {
-      this.failure = error as Error;
-      return false;
+      const cause = error instanceof ReducerError && error.cause !== undefined ? error.cause : error;
+      const message = cause instanceof Error ? cause.message : String(cause);
+      this.failure = new ProjectionError(
+        `The projection '${name}' stopped before position ${record.position}: folding '${record.type}' failed with: ` +
+          `${message.toWellFormed()}. Mend it and open the store again: it goes on with that record`,
+        { entryId: record.position, cause },
+      );
+      return;
     }
     this.position = record.position;
-    return this.state !== before;
   }
 }

@@ -1,8 +1,8 @@
 // Records of the log, decoded and upcast, as everybody but reducers sees them.
 
 import { ByteReader } from '../bytes/byte-reader.js';
-import { upcast } from '../aggregate/index.js';
-import { decodeEntry } from './entry.js';
+import { currentEventVersion, upcast } from '../aggregate/index.js';
+import { decodeEntry, deepFreeze, type StoreEntry } from './entry.js';
 import type { EventLog } from './event-log.js';
 import type { StoredRecord } from './record.js';
 import { recordOf } from './store-state.js';
@@ -18,14 +18,19 @@ export async function* readRecords(
   const reader = new ByteReader();
   for await (const { position, payload } of log.read(from, upTo)) {
     const entry = decodeEntry(reader.reset(payload, 0, payload.length));
-    if (entry.kind === 'record') yield current(types, recordOf(entry, position), entry.eventVersion);
+    if (entry.kind === 'record') yield currentRecord(types, entry, position);
   }
 }
 
-/** The record with its data in the current version of its event. */
-function current(types: AggregateTypes, record: StoredRecord, eventVersion: number): StoredRecord {
+/** The record that an entry is, with its data in the current version of its event. */
+export function currentRecord(
+  types: AggregateTypes,
+  entry: StoreEntry & { readonly kind: 'record' },
+  position: number,
+): StoredRecord {
+  const record = recordOf(entry, position);
+  const { type, eventVersion } = entry;
   const definition = types.ofStream(record.stream);
-  if (definition === undefined || (definition.upcasters.get(record.type)?.length ?? 0) + 1 === eventVersion)
-    return record;
-  return Object.freeze({ ...record, data: upcast(definition, record.type, record.data, eventVersion) });
+  if (definition === undefined || currentEventVersion(definition, type) === eventVersion) return record;
+  return Object.freeze({ ...record, data: deepFreeze(upcast(definition, type, record.data, eventVersion)) });
 }

@@ -12,8 +12,15 @@ import type { AggregateTypes } from './types.js';
 export interface SubscriptionState {
   /** Everything up to here was handled, parked or skipped. */
   position: number;
-  /** Parked records by position, with the error each ended in. */
-  readonly parked: Map<number, string>;
+  /** Parked records by position. */
+  readonly parked: Map<number, Parked>;
+}
+
+/** Why a record was set aside. */
+export interface Parked {
+  readonly error: string;
+  /** How often it was tried. */
+  readonly attempts: number;
 }
 
 export class StoreState {
@@ -44,6 +51,12 @@ export class StoreState {
    * Returns the record if the entry is one.
    */
   commit(entry: StoreEntry, position: number, snapshot?: Snapshot): StoredRecord | undefined {
+    this.apply(entry, position, snapshot);
+    return entry.kind === 'record' ? recordOf(entry, position) : undefined;
+  }
+
+  /** Like {@link commit}, for who does not need the record. */
+  apply(entry: StoreEntry, position: number, snapshot?: Snapshot): void {
     switch (entry.kind) {
       case 'record': {
         const cell = this.cells.of(entry.stream);
@@ -55,25 +68,32 @@ export class StoreState {
             entry.receipt.commandId,
             answer(entry.version, position, entry.receipt.result),
           );
-        return recordOf(entry, position);
+        return;
       }
       case 'receipt':
         this.receipts.add(entry.stream, entry.receipt.commandId, answer(entry.version, position, entry.receipt.result));
-        return undefined;
+        return;
       case 'cursor':
         this.subscription(entry.subscription).position = entry.position;
-        return undefined;
-      case 'parked':
-        this.subscription(entry.subscription).parked.set(entry.position, entry.error);
-        return undefined;
+        return;
+      case 'parked': {
+        const { subscription, position, error, attempts } = entry;
+        const known = this.subscriptions.get(subscription);
+        // It may have been given up meanwhile; then it does not come back.
+        if (known === undefined) return;
+        known.parked.set(position, { error, attempts });
+        // Everything before was handled. One entry for both, so that no crash comes in between.
+        known.position = Math.max(known.position, position);
+        return;
+      }
       case 'unparked':
-        this.subscription(entry.subscription).parked.delete(entry.position);
-        return undefined;
+        this.subscriptions.get(entry.subscription)?.parked.delete(entry.position);
+        return;
       case 'unsubscribed':
         this.subscriptions.delete(entry.subscription);
-        return undefined;
+        return;
       case 'wal':
-        return undefined;
+        return;
     }
   }
 }

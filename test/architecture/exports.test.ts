@@ -28,6 +28,7 @@ const EXPORTS: Record<string, readonly string[]> = {
     'NotFoundError',
     'PathError',
     'PoisonedError',
+    'ProjectionError',
     'RecordLog',
     'RecordLogReader',
     'RecoveryError',
