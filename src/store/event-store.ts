@@ -204,9 +204,11 @@ export class EventStore {
         cut: () => ({ position: this.#pipeline.committedPosition, items: encodeState(this.#state) }),
         sync: () => this.#pipeline.stage([], engine.log.strongest, { commit: () => undefined }).settled,
         mark: async (name, position) => {
-          const mark = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
-          await this.#pipeline.stage([{ kind: 'wal', entry: mark }], engine.log.strongest, { commit: () => undefined })
-            .settled;
+          const entry = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
+          await this.#pipeline.stage([{ kind: 'wal', entry }], engine.log.strongest, {
+            // No record, but a position that who watches has to get past.
+            commit: (marked) => this.#feed.publish({ position: marked, records: [], changes: [] }),
+          }).settled;
         },
         onError: parts.onSubscriberError,
       },
@@ -724,7 +726,7 @@ export class EventStore {
 
   #from(from: number | 'start' | 'now' = 'now'): number {
     if (from === 'now') return this.position + 1;
-    if (from === 'start') return this.#parts.engine.log.firstPosition;
+    if (from === 'start') return 1;
     if (!Number.isSafeInteger(from) || from < 1)
       throw new InvalidArgumentError(`from must be a position from 1, 'start' or 'now', got ${String(from)}`);
     return from;
