@@ -78,7 +78,7 @@ export interface SubscriptionStatus {
   readonly state: 'catching-up' | 'live' | 'retrying' | 'stopped' | 'failed';
   /** Everything up to here was handled, parked or skipped. */
   readonly position: number;
-  /** Records that are committed and not handled; while catching up, positions. */
+  /** Records that are committed and not handled; unless it is live, positions, a few of which are no records. */
   readonly lag: number;
   /** Records that are parked. */
   readonly parked: number;
@@ -152,6 +152,9 @@ export class Subscription {
     // The cursor holds the log already.
     this.#tail = new Tail(host.tails, { from: position + 1, signal: this.#abort.signal });
     this.#tail.onStatus = () => this.#changed.publish(undefined);
+    this.#tail.onIdle = () => {
+      if (this.#noteIsDue()) this.#note();
+    };
     this.#done = this.#run();
     // Whoever is interested awaits `done`; nobody has to be.
     this.#done.catch(() => undefined);
