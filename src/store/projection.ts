@@ -22,8 +22,12 @@ export interface ProjectionDefinition<S extends object = object> {
 }
 
 export interface ProjectionOptions<S extends object> {
-  /** Version of the state's shape, from 1: a higher one than a checkpoint's makes the store rebuild it. Default 1. */
+  /**
+   * Version of what the handlers make, from 1. Raise it when they make something else of the same records: another version
+   * than a checkpoint's is built anew from the log when the store is opened. Default 1.
+   */
   readonly version?: number;
+  /** State before the first record: plain data; copied. */
   readonly initial: S;
   /** By event type, of whatever stream. */
   readonly on: Readonly<Record<string, (state: Draft<S>, record: StoredRecord<never>) => void>>;
@@ -32,7 +36,10 @@ export interface ProjectionOptions<S extends object> {
 }
 
 /**
- * Defines a projection.
+ * Defines a projection: state folded over the records of all streams, for `openStore({ projections })`. Handlers change a
+ * draft, as reducers do, and must be pure: they run again whenever the state is built anew.
+ *
+ * Throws `InvalidArgumentError` for what is no definition, `EncodeError` for an initial state that is not plain data.
  *
  * @example
  * const totals = defineProjection('totals', {
@@ -44,23 +51,37 @@ export function defineProjection<S extends object>(
   name: string,
   options: ProjectionOptions<S>,
 ): ProjectionDefinition<S> {
+  if (typeof name !== 'string' || name === '' || !name.isWellFormed())
+    throw new InvalidArgumentError(`A projection is named by a text that is not empty, got ${JSON.stringify(name)}`);
+  if (!isObject(options)) throw new InvalidArgumentError(`projection '${name}': say what it is: { initial, on }`);
   const { version = 1, initial, on, filter } = options;
-  if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('A projection needs a name');
   if (!Number.isSafeInteger(version) || version < 1)
     throw new InvalidArgumentError(`projection '${name}': the version must be a whole number from 1, got ${version}`);
-  const handlers = new Map(Object.entries(on)) as Map<string, ProjectionHandler>;
+  if (!isObject(initial))
+    throw new InvalidArgumentError(`projection '${name}': the initial state must be an object or an array`);
+  if (filter !== undefined && typeof filter !== 'function')
+    throw new InvalidArgumentError(`projection '${name}': the filter must be a function`);
+  const handlers = new Map(Object.entries(isObject(on) ? on : {})) as Map<string, ProjectionHandler>;
   if (handlers.size === 0) throw new InvalidArgumentError(`projection '${name}': there is no handler in 'on'`);
-  const hash = createHash('sha256').update(JSON.stringify(initial)).update(String(filter));
+  for (const [type, handler] of handlers)
+    if (typeof handler !== 'function')
+      throw new InvalidArgumentError(`projection '${name}': the handler of '${type}' must be a function`);
+  const copy = copyPlainData(initial);
+  const hash = createHash('sha256').update(JSON.stringify(copy)).update(String(filter));
   for (const [type, handler] of [...handlers].sort(([a], [b]) => (a < b ? -1 : 1)))
     hash.update(`${type}\0${String(handler)}\0`);
   return {
     name,
     version,
-    initial: copyPlainData(initial),
+    initial: copy,
     on: handlers,
     fingerprint: hash.digest('hex').slice(0, 16),
     filter,
   };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
 }
 
 /**
