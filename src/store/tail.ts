@@ -190,7 +190,7 @@ export class Tail {
       this.#inHand = records.length;
       for (const record of records) {
         this.#inHand--;
-        // Published late, by a queue that was behind when gathering began: history has it.
+        // Before `from`, which lay ahead when this began.
         if (record.position < this.#cursor) continue;
         this.#cursor = record.position + 1;
         if (filter === undefined || filter(record)) yield record;
