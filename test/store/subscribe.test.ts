@@ -53,7 +53,7 @@ describe('subscribe()', () => {
     ];
     await addFacts(store, 3);
     await addFacts(store, 3);
-    await until(() => future!.length === 3 && default_!.length === 6);
+    await until(() => [middle, last, next, now, default_, future].every((seen) => seen!.at(-1) === 16));
     expect(middle).to.deep.equal(range(5, 16));
     expect(last).to.deep.equal(range(10, 16));
     for (const seen of [next, now, default_]) expect(seen).to.deep.equal(range(11, 16));
@@ -159,7 +159,8 @@ describe('subscribe()', () => {
     const none = watch({ types: [] });
     await store.execute(Account, 'a', (account) => account.deposit(1));
     await addFacts(store, 1, { stream: 'fact-2' });
-    await until(() => ofType.length === 4 && odd.length === 3 && ofStreams.length === 3);
+    await until(() => [ofStreams, ofType, odd].every((seen) => seen.at(-1) === 5) && ofAccount.at(-1) === 4);
+    await until(() => ofBoth.length === 1 && where.length === 1);
     expect(ofAccount).to.deep.equal([1, 4]);
     expect(ofStreams).to.deep.equal([2, 3, 5]);
     expect(ofType).to.deep.equal([2, 3, 4, 5]);

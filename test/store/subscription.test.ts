@@ -627,21 +627,66 @@ describe('a durable subscription', () => {
 
   it('does not let what it has to read be truncated while it is started', async () => {
     const held = new HeldDirectory(dir);
-    await open({ dir: held, checkpoint: { records: 1e9, retain: 1 } });
+    await open({ dir: held });
     await addFacts(store, 200);
-    held.holds.add('rename');
-    const checkpoint = store.checkpoint();
-    await held.blocked();
-    held.holds.add('write');
-    held.holds.delete('rename');
-    const handled: number[] = [];
-    const starting = store.subscription('s', { handle: ({ position }) => handled.push(position) });
+    const tail = store.tail({ from: 1 });
+    await tail.next();
+    await store.checkpoint();
     await quiet();
+    held.holds.add('write');
+    const handled: number[] = [];
+    const starting = store.subscription('s', { handle: ({ stream, version }) => handled.push(version) && stream });
+    await held.blocked();
+    // Nobody else holds the log now, and the subscription is not noted yet.
+    await tail.return();
+    expect((await store.truncate()).removed).to.deep.equal([]);
     held.releaseAll();
     await starting;
-    await checkpoint;
     await until(() => handled.length === 200);
     expect(handled).to.deep.equal(range(1, 200));
+  });
+
+  it('waits with its beginning until a truncation that did not know of it is done', async () => {
+    const held = new HeldDirectory(dir);
+    await open({ dir: held });
+    await addFacts(store, 200);
+    const tail = store.tail({ from: 1 });
+    await tail.next();
+    await store.checkpoint();
+    await tail.return();
+    held.holds.add('remove');
+    const truncating = store.truncate();
+    await held.blocked();
+    // The log still has position 1, but not for long.
+    const refused = [
+      rejects(store.subscription('s', { handle: () => undefined }), TruncatedError),
+      rejects(store.tail({ from: 1 }).next(), TruncatedError),
+    ];
+    await quiet();
+    held.releaseAll();
+    await Promise.all([truncating, ...refused]);
+    expect(store.subscriptions()).to.deep.equal([]);
+  });
+
+  it('has handled what it parks: it does not come again after a restart', async () => {
+    await open();
+    const handled: number[] = [];
+    const options = {
+      handle: ({ version }: { version: number }) => {
+        handled.push(version);
+        throw new Error('always');
+      },
+      onError: { then: 'park' as const },
+    };
+    const subscription = await store.subscription('s', options);
+    await addFacts(store, 1);
+    await until(() => subscription.parked().length === 1);
+    await store.close();
+    await open();
+    await store.subscription('s', options);
+    await addFacts(store, 1);
+    await until(() => handled.length === 2);
+    expect(handled).to.deep.equal([1, 2]);
   });
 });
 
