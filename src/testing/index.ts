@@ -1,5 +1,6 @@
-// cairnlog/testing: for testing programs that use this library, and Directories that are written for it.
+// cairnlog/testing: for testing programs that use this library, and Directories and engines that are written for it.
 
 export { directoryConformance, type ConformanceCase } from './directory-conformance.js';
+export { engineConformance, type EngineUnderTest } from './engine-conformance.js';
 export { FaultyDirectory, isMutation, type DiskOperation, type Fault } from './faulty-directory.js';
 export { loseEverything, loseNothing, SimulatedDisk, type NameChange, type PowerCut } from './simulated-disk.js';

@@ -103,6 +103,7 @@ const EXPORTS: Record<string, readonly string[]> = {
     'FaultyDirectory',
     'SimulatedDisk',
     'directoryConformance',
+    'engineConformance',
     'isMutation',
     'loseEverything',
     'loseNothing',
