@@ -42,7 +42,10 @@ export function encodeMessagePack(value: unknown, writer: ByteWriter, levels: nu
         }
       } else writer.write(other(value));
       return;
-    default:
+    case 'undefined':
+    case 'bigint':
+    case 'function':
+    case 'symbol':
       writer.write(other(value));
   }
 }
