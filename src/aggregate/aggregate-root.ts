@@ -116,7 +116,7 @@ export function emitOn(root: object, type: string, data: unknown): void {
   const event = copyEvent(type, data);
   session.state = reduce(session.definition, session.state, event);
   session.version++;
-  session.emitted.push({ ...event, state: session.state });
+  session.emitted.push({ type, data: event.data, state: session.state });
 }
 
 /**
