@@ -709,6 +709,14 @@ export class EventStore {
 
   /** Makes acknowledged entries visible: to the next load, to projections, and then to whoever watches. */
   #commit(entries: readonly StagedEntry[], firstPosition: number): void {
+    if (!this.#feed.watched && !this.#changes.watched && this.#state.projections.size === 0) {
+      // Nobody looks at records: none are made.
+      let position = firstPosition;
+      for (const { entry, snapshot } of entries) this.#state.apply(entry, position++, snapshot);
+      this.#checkpointer.note(entries.length, 0);
+      if (this.#commits.watched) this.#commits.publish([position - 1]);
+      return;
+    }
     const records: StoredRecord[] = [];
     const changes: Change[] = [];
     for (const [index, { entry, cell, snapshot }] of entries.entries()) {
