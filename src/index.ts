@@ -78,6 +78,7 @@ export {
   type Event,
   type InstanceMethodDecorator,
   type Of,
+  type Reducers,
   type StaticMethodDecorator,
 } from './aggregate/index.js';
 
