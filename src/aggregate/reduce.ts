@@ -1,12 +1,12 @@
 // Events → state, through immer: reducers change a draft, everyone else gets frozen states that share what did not
 // change. A reducer that throws leaves the state as it was.
 
-import { createDraft, finishDraft, isDraftable, type Draft, type Immutable, type Objectish } from 'immer';
+import { createDraft, finishDraft, isDraftable, type Draft, type Objectish } from 'immer';
 import { CairnError, InvalidArgumentError } from '../errors/index.js';
 import type { AggregateDefinition, Upcaster } from './definition.js';
 import type { Event } from './event.js';
 
-export type { Draft, Immutable } from 'immer';
+export type { Draft } from 'immer';
 
 /** The state after `event`. Throws {@link ReducerError} with the reducer's error as its cause. */
 export function reduce<S>(definition: AggregateDefinition<S>, state: S, event: Event): S {
@@ -68,5 +68,9 @@ export function upcast(definition: AggregateDefinition, type: string, data: unkn
   return current;
 }
 
-/** Deeply read-only, as state is to everyone but reducers. */
-export type ReadonlyState<S> = Immutable<S>;
+/** Deeply read-only, as state is to everyone but reducers. What plain data knows besides fields and lists stays as it is. */
+export type ReadonlyState<S> = S extends Uint8Array | Date
+  ? S
+  : S extends object
+    ? { readonly [K in keyof S]: ReadonlyState<S[K]> }
+    : S;
