@@ -39,7 +39,8 @@ import { stateAtVersion } from './time-travel.js';
 import { streamOf, type AggregateTypes } from './types.js';
 
 type AnyRoot = AggregateRoot<object, Event>;
-type AnyDefined = DefinedAggregate<never, never, never>;
+// Not DefinedAggregate of anything: its state is both read and written by what it is made of, so no argument fits all.
+type AnyDefined = { readonly definition: AggregateDefinition; readonly make: () => object };
 
 /** State type of an aggregate, deeply read-only. */
 export type StateOf<T> = T extends new () => { readonly state: infer S }
