@@ -8,3 +8,4 @@ export { SubscriptionError, type SubscriptionOptions } from './subscription.js';
 export type { StoreRecovery } from './boot.js';
 export type { Durability } from './durability.js';
 export type { StoredRecord } from './record.js';
+export type { Observable } from 'rxjs';
