@@ -45,6 +45,8 @@ export class AppendPipeline {
   /** Everything up to here is acknowledged. */
   committedPosition: number;
   failure: PoisonedError | undefined;
+  /** Whether somebody has been told of the failure. */
+  failureTold = false;
 
   readonly #options: PipelineOptions;
   #gathering: Batch = { writer: new ByteWriter(BUFFER_BYTES), appends: [] };
@@ -66,7 +68,7 @@ export class AppendPipeline {
   /** Throws unless entries can be staged. */
   checkOpen(): void {
     if (this.#closed) throw new ClosedError('The store is closed; open it again');
-    if (this.failure !== undefined) throw this.failure;
+    if (this.failure !== undefined) throw this.#tell(this.failure);
   }
 
   /** Whether the high-water mark is reached: then await {@link room} first. */
@@ -91,8 +93,8 @@ export class AppendPipeline {
     told: {
       /** All entries are encoded and have their positions. */
       readonly staged?: () => void;
-      /** They are acknowledged; called in order of positions. */
-      readonly commit: (firstPosition: number) => void;
+      /** They are acknowledged; called in order of positions. `bytes`: what they take in the log. */
+      readonly commit: (firstPosition: number, bytes: number) => void;
     },
   ): { readonly firstPosition: number; readonly lastPosition: number; readonly settled: Promise<void> } {
     this.checkOpen();
@@ -111,6 +113,7 @@ export class AppendPipeline {
     const firstPosition = this.lastPosition + 1;
     const lastPosition = this.lastPosition + entries.length;
     this.lastPosition = lastPosition;
+    const bytes = writer.length - start;
     told.staged?.();
     // Nothing was asked for and nobody before waits for more: visible at once, written in the background.
     const atOnce = durability === 'memory' && this.#uncommitted === 0;
@@ -120,7 +123,7 @@ export class AppendPipeline {
       lastPosition,
       durability,
       ends,
-      commit: () => told.commit(firstPosition),
+      commit: () => told.commit(firstPosition, bytes),
       committed: false,
       settled: promise,
       resolve,
@@ -135,16 +138,25 @@ export class AppendPipeline {
 
   /** Resolves once everything staged so far is acknowledged. */
   async acknowledged(): Promise<void> {
-    if (this.failure !== undefined) throw this.failure;
+    if (this.failure !== undefined) throw this.#tell(this.failure);
     const last = this.#gathering.appends.at(-1) ?? this.#inFlight.at(-1);
     if (last !== undefined && !last.committed) await last.settled;
   }
 
-  /** Refuses what comes from now on, and waits for what is in flight. */
+  /**
+   * Refuses what comes from now on, and waits for what is in flight. Rejects with the store's failure if nobody was told
+   * of it yet, as when everybody was acknowledged at once.
+   */
   async close(): Promise<void> {
     this.#closed = true;
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(new ClosedError('The store is closed'));
     while (this.#running !== undefined) await this.#running;
+    if (this.failure !== undefined && !this.failureTold) throw this.#tell(this.failure);
+  }
+
+  #tell(failure: PoisonedError): PoisonedError {
+    this.failureTold = true;
+    return failure;
   }
 
   #stagedBytes(): number {
@@ -219,8 +231,8 @@ export class AppendPipeline {
         `Whether positions ${first} to ${this.lastPosition} are stored is unknown. Close the store and open it again`,
       { entryId: first, cause },
     );
-    for (const append of waiting) if (!append.committed) append.reject(this.failure);
-    for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.failure);
+    for (const append of waiting) if (!append.committed) append.reject(this.#tell(this.failure));
+    for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.#tell(this.failure));
     this.#options.onFailure(this.failure);
   }
 }

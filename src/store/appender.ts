@@ -43,7 +43,7 @@ export function stageAppend(
   cells: Cells,
   streams: readonly StreamEvents[],
   facts: AppendFacts,
-  commit: (entries: readonly StagedEntry[], firstPosition: number) => void,
+  commit: (entries: readonly StagedEntry[], firstPosition: number, bytes: number) => void,
 ): StagedAppend {
   const staged: StagedEntry[] = [];
   const pending = new Map<Cell, Snapshot>();
@@ -85,7 +85,7 @@ export function stageAppend(
           cell.pending = snapshot;
         }
       },
-      commit: (firstPosition) => commit(staged, firstPosition),
+      commit: (firstPosition, bytes) => commit(staged, firstPosition, bytes),
     },
   );
 }
