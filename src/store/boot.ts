@@ -395,9 +395,12 @@ class Restoring {
       this.#late.add(name);
       this.behind = Math.min(this.behind, position);
     } else {
-      fold.failure = new RecoveryError(`The projection '${name}' failed, and the log no longer has what it needs: ${error}`, {
-        entryId: position + 1,
-      });
+      fold.failure = new RecoveryError(
+        `The projection '${name}' failed, and the log no longer has what it needs: ${error}`,
+        {
+          entryId: position + 1,
+        },
+      );
     }
   }
 

@@ -76,10 +76,7 @@ export interface EncodedState {
 
 /** What decides whether a checkpoint can build on another: both must be made by the same. */
 export function madeBy(state: StoreState): string {
-  return JSON.stringify([
-    made(state.types),
-    made([...state.projections.values()].map(({ definition }) => definition)),
-  ]);
+  return JSON.stringify([made(state.types), made([...state.projections.values()].map(({ definition }) => definition))]);
 }
 
 /**

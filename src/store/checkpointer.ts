@@ -131,8 +131,7 @@ export class Checkpointer {
     this.#damaged = new Set(start.damaged);
     this.#total = { entries: start.entries, bytes: start.bytes };
     const { entries, milliseconds } = start.replayed;
-    this.#replayRate =
-      entries >= MEASURABLE_ENTRIES && milliseconds > 0 ? entries / milliseconds : ASSUMED_REPLAY_RATE;
+    this.#replayRate = entries >= MEASURABLE_ENTRIES && milliseconds > 0 ? entries / milliseconds : ASSUMED_REPLAY_RATE;
     // What opening had to replay counts: a process that keeps crashing must not have more to replay each time.
     if (start.entries > 0) this.note(0, 0);
   }

@@ -144,7 +144,7 @@ class FileLog implements EventLog {
   async parts(): Promise<LogPart[]> {
     // What would go if everything could tells which parts never do.
     const { removed, kept } = await this.#maintenance().truncatePrefix(Number.MAX_SAFE_INTEGER, { dryRun: true });
-    const parts = [...removed.map(part), ...kept.map(({ segment }) => ({ ...part(segment), lastPosition: undefined }))];
+    const parts = [...removed.map(part), ...kept.map(({ segment }) => part({ ...segment, endEntryId: undefined }))];
     this.#parts = parts;
     return parts;
   }

@@ -8,3 +8,5 @@ export { SubscriptionError, type SubscriptionOptions } from './subscription.js';
 export type { StoreRecovery } from './boot.js';
 export type { Durability } from './durability.js';
 export type { StoredRecord } from './record.js';
+export type { CheckpointPolicy, CheckpointResult, CheckpointStatus, TruncationReport } from './checkpointer.js';
+export type { StoreClock } from './clock.js';

@@ -69,11 +69,7 @@ export class LogScan {
     let handedOut = false;
     for (let attempt = 1; ; attempt++) {
       this.bytesRead = 0;
-      const { segments, torn } = await readSegmentChain(
-        this.#directory,
-        this.#layout,
-        this.#beginWith?.segmentId,
-      );
+      const { segments, torn } = await readSegmentChain(this.#directory, this.#layout, this.#beginWith?.segmentId);
       const begin = this.#firstWanted(segments);
       try {
         for (let index = begin; index < segments.length; index++) {

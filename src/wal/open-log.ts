@@ -106,8 +106,7 @@ async function prepareLocked(
   const newLogId = logId ?? options.logId ?? drawLogId(options.random);
   const last = segments.at(-1);
   // A segment behind the last whole one was begun, so that one is complete, and nothing of it is in doubt.
-  const examined =
-    last === undefined || torn !== undefined ? undefined : await examine(directory, last, durableId);
+  const examined = last === undefined || torn !== undefined ? undefined : await examine(directory, last, durableId);
   try {
     let lastId = durableId;
     let tornTail = examined?.end.tornTail;

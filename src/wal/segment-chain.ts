@@ -33,11 +33,7 @@ const LISTING_ATTEMPTS = 10;
 /**
  * `from`: the headers of segments before this one are not read, if it is there; that none is missing is checked by name.
  */
-export async function readSegmentChain(
-  directory: Directory,
-  layout: LogLayout,
-  from?: number,
-): Promise<SegmentChain> {
+export async function readSegmentChain(directory: Directory, layout: LogLayout, from?: number): Promise<SegmentChain> {
   for (let attempt = 1; ; attempt++) {
     const files = await layout.list(directory);
     try {

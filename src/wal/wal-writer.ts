@@ -72,7 +72,7 @@ export class WalWriter<E> extends LogWriter<E> {
       logId: prepared.logId,
       known: prepared.known,
       start: async () => new WalWriter(directory, walLayout, options, await prepared.start()),
-      abandon: prepared.abandon,
+      abandon: () => prepared.abandon(),
     };
   }
 
