@@ -65,6 +65,11 @@ export class AppendPipeline {
     this.committedPosition = lastPosition;
   }
 
+  /** Whether somebody waits to be acknowledged. */
+  get isBusy(): boolean {
+    return this.#uncommitted > 0;
+  }
+
   /** Throws unless entries can be staged. */
   checkOpen(): void {
     if (this.#closed) throw new ClosedError('The store is closed; open it again');

@@ -200,6 +200,7 @@ export class EventStore {
           const position = this.#pipeline.committedPosition;
           return { position, ...encodeState(this.#state, position) };
         },
+        isBusy: () => this.#pipeline.isBusy,
         sync: () => this.#pipeline.stage([], engine.log.strongest, { commit: () => undefined }).settled,
         mark: async (name, position) => {
           const mark = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
