@@ -15,7 +15,7 @@ import {
 } from '../errors/index.js';
 import { advance, type Cell } from './cells.js';
 import { readBase } from './checkpoint-chain.js';
-import { decodeItem, type CheckpointItem, type Made } from './checkpoint-items.js';
+import { decodeItem, madeAs, type Base, type CheckpointItem, type Made } from './checkpoint-items.js';
 import { systemClock, type StoreClock } from './clock.js';
 import { decodeEntry, type StoreEntry } from './entry.js';
 import type { CheckpointDescription, Engine } from './event-log.js';
@@ -69,6 +69,10 @@ export interface Booted {
   readonly recovery: StoreRecovery;
   /** What came after the checkpoint, apart from its own mark. */
   readonly since: { readonly entries: number; readonly bytes: number };
+  /** The checkpoint that state began with, and what it builds on, the full one first. */
+  readonly chain: readonly CheckpointDescription[];
+  /** What the next checkpoint can build on. */
+  readonly base: Base | undefined;
   /** Positions of the checkpoints that turned out to be damaged, or to build on one that is. */
   readonly damaged: readonly number[];
 }
@@ -121,7 +125,7 @@ export async function boot(engine: Engine, make: () => StoreState, range: BootRa
         'was the log lost, or were folders mixed up? Put the right files back',
       { path: foreign.name },
     );
-  if (log.openedAt === 0 && skipped.length > 0)
+  if (range.isOpening === true && log.openedAt === 0 && skipped.length > 0)
     throw new RecoveryError(
       `The log is empty and no checkpoint can be used: ${reasons(skipped)}. Restore the missing files from a backup`,
       { path: skipped[0]!.name, entryId: 1 },
@@ -254,6 +258,8 @@ async function bootFrom(
   const replayed = clock.elapsed();
   return {
     state,
+    chain,
+    base: checkpoint === undefined ? undefined : { position: covered, made: restoring.made, folded: new Map() },
     since: { entries: entriesReplayed - marks, bytes: bytesReplayed },
     recovery: {
       checkpoint:
@@ -306,6 +312,8 @@ class Restoring {
   readonly rebuilt: string[] = [];
   readonly migrated: string[] = [];
   readonly warnings: string[] = [];
+  /** What the checkpoint was made by. */
+  made = '';
   /** Something has to be made from the entries after this position, although checkpoints cover them. */
   behind = Infinity;
   readonly #state: StoreState;
@@ -359,7 +367,9 @@ class Restoring {
     const { receipts, subscriptions, projections } = this.#state;
     switch (item.kind) {
       case 'made':
+        // All of a chain are made by the same, else the last of them would have been a full one.
         if (item.base === undefined) {
+          this.made = madeAs(item);
           for (const definition of this.#state.types) this.#compare(definition, item.types.get(definition.name));
           this.#unregistered(item.types);
           this.#compareProjections(item.projections);

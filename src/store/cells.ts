@@ -60,6 +60,11 @@ export class Cells {
     return this.#cells.size;
   }
 
+  /** Streams that were committed since the last cut. */
+  get changed(): number {
+    return this.#changed.length;
+  }
+
   /** The cell of a stream; for a new stream one that is not kept until {@link keep}, as nothing may come of it. */
   of(stream: string): Cell {
     return this.#cells.get(stream) ?? new Cell(stream, this.#types.ofStream(stream));

@@ -79,6 +79,13 @@ export function madeBy(state: StoreState): string {
   return JSON.stringify([made(state.types), made([...state.projections.values()].map(({ definition }) => definition))]);
 }
 
+/** The same of a checkpoint's first item. */
+export function madeAs(item: CheckpointItem & { readonly kind: 'made' }): string {
+  const list = (of: ReadonlyMap<string, Made>): unknown[] =>
+    made([...of].map(([name, { version, fingerprint }]) => ({ name, version, fingerprint })));
+  return JSON.stringify([list(item.types), list(item.projections)]);
+}
+
 /**
  * The committed state as of this call, which is `position`, encoded item by item as the items are asked for; the store
  * may go on meanwhile. With a base, only what changed since. The items throw {@link EncodeError} that names the

@@ -4,6 +4,8 @@
 // when the policy says so the next time.
 
 import { ClosedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
+import { CheckpointChains, wantsFull, type Chain } from './checkpoint-chain.js';
+import type { Base, EncodedState } from './checkpoint-items.js';
 import type { StoreClock } from './clock.js';
 import type { CheckpointDescription, Engine, LogPart } from './event-log.js';
 import type { Hold, Holds } from './holds.js';
@@ -21,8 +23,16 @@ export interface CheckpointPolicy {
   readonly intervalMs?: number;
   /** Estimated milliseconds that a recovery would take to replay what came since, at the rate of the last recovery. */
   readonly recoveryMs?: number;
-  /** Checkpoints that are kept. Default 2. */
+  /**
+   * Full checkpoints that are kept, with those that build on them. Default 2: whichever file is damaged, the store is
+   * recovered from another, and the log is kept for that.
+   */
   readonly retain?: number;
+  /**
+   * Bytes of a full checkpoint from which on the next ones hold only what changed since. Default 1 MiB; `Infinity`:
+   * every checkpoint is full.
+   */
+  readonly changesAboveBytes?: number;
 }
 
 /** What became of a call of `checkpoint()`. */
@@ -33,7 +43,10 @@ export interface CheckpointResult {
   readonly position: number;
   /** Path of its file; empty where there is none. */
   readonly name: string;
+  /** Length of the file. */
   readonly bytes: number;
+  /** Position of the checkpoint that it builds on; `undefined` if it is a full one. */
+  readonly buildsOn: number | undefined;
   readonly removedCheckpoints: readonly number[];
   readonly truncation: TruncationReport;
   readonly milliseconds: number;
@@ -63,6 +76,7 @@ export interface CheckpointStatus {
 
 const DEFAULT_RECORDS = 100_000;
 const DEFAULT_RETAIN = 2;
+const DEFAULT_CHANGES_ABOVE_BYTES = 1024 * 1024;
 /** Longest time in milliseconds that encoding holds the event loop. */
 const SLICE_MS = 2;
 /** The same while somebody waits for an append, and the pause after it: a checkpoint has time, an append has not. */
@@ -79,8 +93,17 @@ export interface CheckpointerOptions {
   readonly policy: CheckpointPolicy;
   readonly holds: Holds;
   readonly clock: StoreClock;
-  /** Committed state as of this call. */
-  readonly cut: () => { readonly position: number; readonly items: Generator<Uint8Array, void, undefined> };
+  /** What a checkpoint would hold now. */
+  readonly state: () => {
+    readonly position: number;
+    readonly streams: number;
+    /** Streams that changed since the last cut. */
+    readonly changed: number;
+    /** What the program would make of the log, see {@link Base}. */
+    readonly made: string;
+  };
+  /** Committed state as of this call; with a base, only what changed since. */
+  readonly cut: (base: Base | undefined) => EncodedState;
   /** Whether appends are under way. */
   readonly isBusy: () => boolean;
   /** Resolves once everything appended so far is on stable storage. */
@@ -93,7 +116,10 @@ export interface CheckpointerOptions {
 
 /** Where a store is when it is opened. */
 export interface CheckpointerStart {
-  readonly newest: { readonly position: number; readonly name: string; readonly bytes: number } | undefined;
+  /** The newest checkpoint and what it builds on, the full one first. */
+  readonly chain: Chain;
+  /** What the next checkpoint can build on. */
+  readonly base: Base | undefined;
   /** Entries that were replayed after it, and their bytes. */
   readonly entries: number;
   readonly bytes: number;
@@ -116,10 +142,13 @@ export class Checkpointer {
   readonly #retain: number;
   readonly #replayRate: number;
   readonly #damaged: Set<number>;
-  #newest: CheckpointerStart['newest'];
+  readonly #chains: CheckpointChains;
+  #chain: Chain;
+  #base: Base | undefined;
   #isStale: boolean;
   #running: Promise<CheckpointResult> | undefined;
   #next: Promise<CheckpointResult> | undefined;
+  #nextIsFull = false;
   #truncating: Promise<unknown> = Promise.resolve();
   #total: Total;
   /** When the newest checkpoint was cut, and when the last attempt was. */
@@ -133,7 +162,9 @@ export class Checkpointer {
     checkPolicy(options.policy);
     this.#options = options;
     this.#retain = options.policy.retain ?? DEFAULT_RETAIN;
-    this.#newest = start.newest;
+    this.#chains = new CheckpointChains(options.engine.checkpoints);
+    this.#chain = start.chain;
+    this.#base = start.base;
     this.#isStale = start.isStale;
     this.#damaged = new Set(start.damaged);
     this.#total = { entries: start.entries, bytes: start.bytes };
@@ -141,6 +172,10 @@ export class Checkpointer {
     this.#replayRate = entries >= MEASURABLE_ENTRIES && milliseconds > 0 ? entries / milliseconds : ASSUMED_REPLAY_RATE;
     // What opening had to replay counts: a process that keeps crashing must not have more to replay each time.
     if (start.entries > 0) this.note(0, 0);
+  }
+
+  get #newest(): CheckpointDescription | undefined {
+    return this.#chain.at(-1);
   }
 
   get status(): CheckpointStatus {
@@ -172,21 +207,25 @@ export class Checkpointer {
 
   /**
    * A checkpoint of everything committed by now. Calls share one: the one that is being taken, if nothing was committed
-   * since it began, else the one after it.
+   * since it began, else the one after it. `full`: not one that builds on another.
    */
-  take(): Promise<CheckpointResult> {
+  take(full = false): Promise<CheckpointResult> {
     if (this.#running === undefined) {
-      if (!this.#isStale && this.#total.entries === this.#covered.entries) return Promise.resolve(this.#nothingToDo());
-      return (this.#running = this.#take().finally(() => {
+      if (!full && !this.#isStale && this.#total.entries === this.#covered.entries)
+        return Promise.resolve(this.#nothingToDo());
+      return (this.#running = this.#take(full).finally(() => {
         this.#running = undefined;
       }));
     }
-    if (this.#total.entries === this.#attempted.entries) return this.#running;
+    if (!full && this.#total.entries === this.#attempted.entries) return this.#running;
+    this.#nextIsFull ||= full;
     return (this.#next ??= this.#running
       .catch(() => undefined)
       .then(() => {
+        const isFull = this.#nextIsFull;
         this.#next = undefined;
-        return this.take();
+        this.#nextIsFull = false;
+        return this.take(isFull);
       }));
   }
 
@@ -208,7 +247,7 @@ export class Checkpointer {
 
   async #truncate(dryRun: boolean): Promise<TruncationReport> {
     const { log, checkpoints } = this.#options.engine;
-    const kept = this.#usable(await checkpoints.list()).slice(0, this.#retain);
+    const kept = await this.#kept(await checkpoints.list());
     const parts = await log.parts();
     // From here to the call of `truncate` nothing is awaited: whoever reads has a hold, or begins behind what goes.
     const holds = [this.#checkpointHold(kept), ...this.#options.holds.current()];
@@ -223,16 +262,17 @@ export class Checkpointer {
     };
   }
 
-  #checkpointHold(kept: readonly CheckpointDescription[]): Hold {
-    const oldest = kept[this.#retain - 1];
+  #checkpointHold(kept: readonly Chain[]): Hold {
+    const oldest = kept[this.#retain - 1]?.at(-1);
     return oldest === undefined
-      ? { name: `fewer than ${this.#retain} checkpoints (${kept.length})`, position: 0 }
+      ? { name: `fewer than ${this.#retain} full checkpoints (${kept.length})`, position: 0 }
       : { name: `checkpoint at ${oldest.position}`, position: oldest.position };
   }
 
-  /** Checkpoints of this log that recovery may begin with, newest first. */
-  #usable(checkpoints: readonly CheckpointDescription[]): CheckpointDescription[] {
-    return checkpoints.filter((checkpoint) => this.#isOwn(checkpoint) && !this.#damaged.has(checkpoint.position));
+  /** Chains that recovery may begin with and that share no file, newest first. */
+  async #kept(list: readonly CheckpointDescription[]): Promise<Chain[]> {
+    const usable = list.filter((checkpoint) => this.#isOwn(checkpoint) && !this.#damaged.has(checkpoint.position));
+    return (await this.#chains.whole(usable)).slice(0, this.#retain);
   }
 
   #isOwn({ problem, logId }: CheckpointDescription): boolean {
@@ -259,14 +299,23 @@ export class Checkpointer {
   #nothingToDo(): CheckpointResult {
     const { position = 0, name = '', bytes = 0 } = this.#newest ?? {};
     const truncation = { removed: [], kept: [] };
-    return { taken: false, position, name, bytes, removedCheckpoints: [], truncation, milliseconds: 0 };
+    return {
+      taken: false,
+      position,
+      name,
+      bytes,
+      buildsOn: this.#chain.at(-2)?.position,
+      removedCheckpoints: [],
+      truncation,
+      milliseconds: 0,
+    };
   }
 
-  async #take(): Promise<CheckpointResult> {
+  async #take(full: boolean): Promise<CheckpointResult> {
     this.#disarm?.();
     this.#disarm = undefined;
     try {
-      const result = await this.#write();
+      const result = await this.#write(full);
       this.#failure = undefined;
       return result;
     } catch (error) {
@@ -278,29 +327,32 @@ export class Checkpointer {
     }
   }
 
-  async #write(): Promise<CheckpointResult> {
-    const { engine, cut, isBusy, sync, mark, clock } = this.#options;
+  async #write(full: boolean): Promise<CheckpointResult> {
+    const { engine, cut, isBusy, sync, mark, clock, state } = this.#options;
     const begun = clock.elapsed();
     this.#attempted = this.#total;
-    let { position, items } = cut();
-    if (position === this.#newest?.position) {
-      // A crash came between the newest checkpoint and its mark. Its file is not written over: it may be the only one.
-      items.return();
-      await mark(this.#newest.name, position);
-      ({ position, items } = cut());
-    }
+    // A crash came between the newest checkpoint and its mark. Its file is not written over: it may be the only one.
+    if (this.#newest?.position === state().position) await mark(this.#newest.name, this.#newest.position);
     const covered = this.#total;
     this.#attempted = covered;
+    const { position } = state();
+    const base = full || this.#wantsFull() ? undefined : this.#base;
+    const encoded = cut(base);
     let written: CheckpointDescription;
     try {
       // The log first: a checkpoint is never ahead of it.
       await sync();
-      written = await engine.checkpoints.write(position, engine.log.logId, sliced(items, isBusy));
+      written = await engine.checkpoints.write(position, engine.log.logId, sliced(encoded.items, isBusy));
+      await mark(written.name, position);
+    } catch (error) {
+      encoded.undo();
+      throw error;
     } finally {
-      items.return();
+      encoded.items.return();
     }
-    await mark(written.name, position);
-    this.#newest = { position, name: written.name, bytes: written.bytes };
+    this.#chain = base === undefined ? [written] : [...this.#chain, written];
+    this.#base = encoded.base;
+    this.#chains.note(position, base?.position);
     this.#covered = covered;
     this.#isStale = false;
     this.#damaged.delete(position);
@@ -311,23 +363,37 @@ export class Checkpointer {
       position,
       name: written.name,
       bytes: written.bytes,
+      buildsOn: base?.position,
       removedCheckpoints,
       truncation,
       milliseconds: clock.elapsed() - begun,
     };
   }
 
-  /** Removes what is older than the checkpoints that are kept. */
+  #wantsFull(): boolean {
+    const { state, policy } = this.#options;
+    const now = state();
+    return (
+      this.#base?.made !== now.made ||
+      wantsFull(this.#chain, now, policy.changesAboveBytes ?? DEFAULT_CHANGES_ABOVE_BYTES)
+    );
+  }
+
+  /** Removes what is older than the chains that are kept, and not part of them. */
   async #retire(): Promise<number[]> {
     const { checkpoints } = this.#options.engine;
     const list = await checkpoints.list();
-    const oldest = this.#usable(list)[this.#retain - 1];
+    const kept = await this.#kept(list);
+    const oldest = kept[this.#retain - 1]?.at(-1);
     const removed: number[] = [];
     if (oldest === undefined) return removed;
+    const needed = new Set(kept.flat().map(({ position }) => position));
+    // Newest first: what others build on goes after them, so that an interruption leaves whole chains or their beginnings.
     for (const checkpoint of list) {
-      if (!this.#isOwn(checkpoint) || checkpoint.position >= oldest.position) continue;
-      await checkpoints.remove(checkpoint.position);
-      removed.push(checkpoint.position);
+      const { position } = checkpoint;
+      if (!this.#isOwn(checkpoint) || needed.has(position) || position >= oldest.position) continue;
+      await checkpoints.remove(position);
+      removed.push(position);
     }
     return removed;
   }

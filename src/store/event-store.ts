@@ -25,7 +25,7 @@ import {
   type CheckpointStatus,
   type TruncationReport,
 } from './checkpointer.js';
-import { encodeState } from './checkpoint-items.js';
+import { encodeState, madeBy } from './checkpoint-items.js';
 import type { StoreClock } from './clock.js';
 import { checkDurability, type Durability } from './durability.js';
 import type { Receipt, StoreEntry } from './entry.js';
@@ -189,17 +189,21 @@ export class EventStore {
       },
       engine.log.openedAt,
     );
-    const { recovery, since, damaged } = booted;
+    const { recovery, since, damaged, chain, base } = booted;
+    const made = madeBy(this.#state);
     this.#checkpointer = new Checkpointer(
       {
         engine,
         policy: parts.checkpoint,
         holds: this.#holds,
         clock: parts.clock,
-        cut: () => {
-          const position = this.#pipeline.committedPosition;
-          return { position, ...encodeState(this.#state, position) };
-        },
+        state: () => ({
+          position: this.#pipeline.committedPosition,
+          streams: this.#state.cells.size,
+          changed: this.#state.cells.changed,
+          made,
+        }),
+        cut: (base) => encodeState(this.#state, this.#pipeline.committedPosition, base),
         isBusy: () => this.#pipeline.isBusy,
         sync: () => this.#pipeline.stage([], engine.log.strongest, { commit: () => undefined }).settled,
         mark: async (name, position) => {
@@ -210,7 +214,8 @@ export class EventStore {
         onFailure: parts.onCheckpointFailure,
       },
       {
-        newest: recovery.checkpoint,
+        chain,
+        base,
         ...since,
         isStale:
           recovery.rebuilt.length + recovery.migrated.length + recovery.warnings.length > 0 || damaged.length > 0,
@@ -562,11 +567,14 @@ export class EventStore {
    * Rejects with `StorageError` when the disk refuses, `CorruptionError` if the file does not read back, `EncodeError`
    * for a state that is not plain data: then nothing was removed, and the store goes on.
    *
+   * A checkpoint of a large state holds only what changed since the one before; `full` asks for one that stands alone,
+   * so that the log can be truncated up to an earlier one at once.
+   *
    * @example const { position, bytes, truncation } = await store.checkpoint();
    */
-  async checkpoint(): Promise<CheckpointResult> {
+  async checkpoint(options: { readonly full?: boolean } = {}): Promise<CheckpointResult> {
     this.#checkOpen();
-    return this.#checkpointer.take();
+    return this.#checkpointer.take(options.full ?? false);
   }
 
   /**

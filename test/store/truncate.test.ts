@@ -23,10 +23,10 @@ describe('EventStore.truncate', () => {
     const store = await openCounters(dir);
     await count(store, 40);
     const before = await tree(dir);
-    expect(holders(await store.truncate({ dryRun: true }))).to.deep.equal(['fewer than 2 checkpoints (0)']);
+    expect(holders(await store.truncate({ dryRun: true }))).to.deep.equal(['fewer than 2 full checkpoints (0)']);
     expect(await tree(dir)).to.deep.equal(before);
     await store.checkpoint();
-    expect(holders(await store.truncate({ dryRun: true }))).to.deep.equal(['fewer than 2 checkpoints (1)']);
+    expect(holders(await store.truncate({ dryRun: true }))).to.deep.equal(['fewer than 2 full checkpoints (1)']);
     await count(store, 40);
     await store.checkpoint();
     await count(store, 40);
