@@ -109,10 +109,11 @@ export const CheckpointFile = {
     options: CheckpointReadOptions<T>,
     visit: (item: T) => void,
   ): Promise<CheckpointInfo> {
+    const reader = new ByteReader();
     const decode = (bytes: Uint8Array, start: number, end: number, number: number): void => {
       let item: T;
       try {
-        item = decodeWhole(options.codec, new ByteReader(bytes, start, end));
+        item = decodeWhole(options.codec, reader.reset(bytes, start, end));
       } catch (cause) {
         const what = cause instanceof CairnError ? cause.message : `The codec failed: ${String(cause)}`;
         throw new DecodeError(`Item ${number} of the checkpoint: ${what}`, { path, cause });

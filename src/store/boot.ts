@@ -13,11 +13,11 @@ import {
   RecoveryError,
   TruncatedError,
 } from '../errors/index.js';
-import { advance, type Cell } from './cells.js';
+import { advance } from './cells.js';
 import { readBase } from './checkpoint-chain.js';
 import { decodeItem, madeAs, type Base, type CheckpointItem, type Made } from './checkpoint-items.js';
 import { systemClock, type StoreClock } from './clock.js';
-import { decodeEntry, type StoreEntry } from './entry.js';
+import { decodeEntry, deepFreeze, type StoreEntry } from './entry.js';
 import type { CheckpointDescription, Engine } from './event-log.js';
 import { recordOf, type StoreState } from './store-state.js';
 
@@ -332,10 +332,11 @@ class Restoring {
 
   async read(engine: Engine, checkpoint: CheckpointDescription, isLast: boolean): Promise<void> {
     let failure: Error | undefined;
+    const reader = new ByteReader();
     try {
       await engine.checkpoints.read(checkpoint.position, (bytes) => {
         try {
-          this.#take(decodeItem(bytes), checkpoint, isLast);
+          this.#take(decodeItem(reader.reset(bytes, 0, bytes.length)), checkpoint, isLast);
         } catch (error) {
           // Of the program, not of the file: no older checkpoint mends it.
           failure = error as Error;
@@ -391,7 +392,7 @@ class Restoring {
       case 'projection': {
         const fold = projections.get(item.name);
         if (fold === undefined || this.#late.has(item.name)) return;
-        if (item.state !== undefined) fold.state = copyPlainData(item.state) as never;
+        if (item.state !== undefined) fold.state = deepFreeze(item.state) as never;
         fold.position = item.position;
         if (isLast && item.error !== undefined) this.#goOn(item.name, item.position, item.error);
       }
@@ -415,9 +416,9 @@ class Restoring {
   }
 
   #takeStream(stream: string, version: number, state: unknown): void {
-    const cell: Cell = this.#state.cells.of(stream);
-    const { definition } = cell;
-    const name = definition?.name ?? '';
+    const { cells, types } = this.#state;
+    const name = types.ofStream(stream)?.name;
+    if (name === undefined) return cells.restore(stream, { version, state: undefined });
     if (this.#newTypes.has(name)) {
       if (this.#firstPosition > 1)
         throw new RecoveryError(
@@ -429,21 +430,8 @@ class Restoring {
       this.#newTypes.delete(name);
     }
     if (this.#rebuildTypes.has(name)) return;
-    this.#state.cells.keep(cell);
-    cell.committed = { version, state: definition === undefined ? undefined : this.#migrated(name, stream, state) };
-  }
-
-  #migrated(name: string, stream: string, state: unknown): unknown {
-    let migrated = state;
-    try {
-      for (const migrate of this.#migrations.get(name) ?? []) migrated = migrate(migrated as never);
-      return copyPlainData(migrated);
-    } catch (cause) {
-      throw new RecoveryError(
-        `The state of '${stream}' cannot be migrated: ${cause instanceof Error ? cause.message : String(cause)}`,
-        { path: stream, cause },
-      );
-    }
+    const steps = this.#migrations.get(name);
+    cells.restore(stream, { version, state: steps === undefined ? deepFreeze(state) : migrated(steps, stream, state) });
   }
 
   #rebuildAll(name: string, into: Set<string>): void {
@@ -521,5 +509,18 @@ class Restoring {
         this.warnings.push(
           `The program does not define the projection '${name}': with the next checkpoint its state is gone`,
         );
+  }
+}
+
+function migrated(steps: readonly ((state: never) => unknown)[], stream: string, state: unknown): unknown {
+  let next = state;
+  try {
+    for (const step of steps) next = step(next as never);
+    return copyPlainData(next);
+  } catch (cause) {
+    throw new RecoveryError(
+      `The state of '${stream}' cannot be migrated: ${cause instanceof Error ? cause.message : String(cause)}`,
+      { path: stream, cause },
+    );
   }
 }

@@ -74,6 +74,16 @@ export class Cells {
     if (!this.#cells.has(cell.stream)) this.#cells.set(cell.stream, cell);
   }
 
+  /** Puts a snapshot of a checkpoint in its place; it does not count as a change. */
+  restore(stream: string, snapshot: Snapshot): void {
+    let cell = this.#cells.get(stream);
+    if (cell === undefined) {
+      cell = new Cell(stream, this.#types.ofStream(stream));
+      this.#cells.set(stream, cell);
+    }
+    cell.committed = snapshot;
+  }
+
   find(stream: string): Cell | undefined {
     return this.#cells.get(stream);
   }

@@ -2,6 +2,7 @@
 // before. One damaged file makes everything that builds on it useless, so what counts when checkpoints are kept is
 // chains: two of them share no file.
 
+import { ByteReader } from '../bytes/byte-reader.js';
 import { CairnError } from '../errors/index.js';
 import { decodeItem } from './checkpoint-items.js';
 import type { CheckpointDescription, CheckpointStorage } from './event-log.js';
@@ -19,7 +20,7 @@ export async function readBase(checkpoints: CheckpointStorage, position: number)
   let base: number | undefined;
   try {
     await checkpoints.read(position, (bytes) => {
-      const item = decodeItem(bytes);
+      const item = decodeItem(new ByteReader(bytes));
       base = item.kind === 'made' ? item.base : undefined;
       throw new Enough();
     });

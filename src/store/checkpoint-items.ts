@@ -13,7 +13,7 @@
 // its streams and receipts are added to those of the base, its subscriptions replace them, and a projection without a
 // state is as it was.
 
-import { ByteReader } from '../bytes/byte-reader.js';
+import type { ByteReader } from '../bytes/byte-reader.js';
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { checkPlainData, uncheckedMessagePackCodec } from '../codec/index.js';
 import { EncodeError, FormatError } from '../errors/index.js';
@@ -168,8 +168,9 @@ function made(list: Iterable<{ readonly name: string } & Made>): unknown[] {
     .map(({ name, version, fingerprint }) => [name, version, fingerprint]);
 }
 
-export function decodeItem(bytes: Uint8Array): CheckpointItem {
-  const array = codec.decode(new ByteReader(bytes)) as unknown[];
+/** What is decoded is nobody else's yet. */
+export function decodeItem(reader: ByteReader): CheckpointItem {
+  const array = codec.decode(reader) as unknown[];
   const [kind, name] = array as [number, string];
   switch (kind) {
     case 0:
