@@ -16,7 +16,6 @@ import {
 import { advance } from './cells.js';
 import { readBase } from './checkpoint-chain.js';
 import { decodeItem, madeAs, type Base, type CheckpointItem, type Made } from './checkpoint-items.js';
-import { systemClock, type StoreClock } from './clock.js';
 import { decodeEntry, deepFreeze, type StoreEntry } from './entry.js';
 import type { CheckpointDescription, Engine } from './event-log.js';
 import { recordOf, type StoreState } from './store-state.js';
@@ -81,7 +80,8 @@ export interface BootRange {
   readonly upTo: number;
   /** The log was just opened and `upTo` is its end: a checkpoint beyond it means that the log has lost something. */
   readonly isOpening?: boolean;
-  readonly clock?: StoreClock;
+  /** Milliseconds since some moment, for the report. */
+  readonly elapsed?: () => number;
 }
 
 /** Builds the state. `make` gives an empty one; it is called again for each checkpoint that is tried. */
@@ -234,13 +234,13 @@ async function bootFrom(
   state: StoreState,
   chain: readonly CheckpointDescription[],
   skipped: StoreRecovery['skippedCheckpoints'],
-  { upTo, isOpening, clock = systemClock }: BootRange,
+  { upTo, isOpening, elapsed = () => performance.now() }: BootRange,
 ): Promise<Omit<Booted, 'damaged'>> {
-  const begun = clock.elapsed();
+  const begun = elapsed();
   const checkpoint = chain.at(-1);
   const restoring = new Restoring(state, engine.log.firstPosition);
   for (const part of chain) await restoring.read(engine, part, part === checkpoint);
-  const restored = clock.elapsed();
+  const restored = elapsed();
   const covered = checkpoint?.position ?? 0;
   let entriesReplayed = 0;
   let bytesReplayed = 0;
@@ -255,7 +255,7 @@ async function bootFrom(
     if (entry.kind === 'wal' && entry.entry.type === 'Checkpoint') marks++;
   }
   for (const cell of state.cells.values()) cell.pending = cell.committed;
-  const replayed = clock.elapsed();
+  const replayed = elapsed();
   return {
     state,
     chain,

@@ -20,6 +20,8 @@ export class Cell {
   committed: Snapshot;
   /** The stretch between two cuts in which it was last committed; see {@link Cells}. */
   stretch = -1;
+  /** Whether it is the cell of its stream for good. */
+  isKept = false;
 
   constructor(stream: string, definition: AggregateDefinition | undefined) {
     this.stream = stream;
@@ -71,7 +73,9 @@ export class Cells {
   }
 
   keep(cell: Cell): void {
-    if (!this.#cells.has(cell.stream)) this.#cells.set(cell.stream, cell);
+    if (cell.isKept || this.#cells.has(cell.stream)) return;
+    cell.isKept = true;
+    this.#cells.set(cell.stream, cell);
   }
 
   /** Puts a snapshot of a checkpoint in its place; it does not count as a change. */
@@ -79,7 +83,7 @@ export class Cells {
     let cell = this.#cells.get(stream);
     if (cell === undefined) {
       cell = new Cell(stream, this.#types.ofStream(stream));
-      this.#cells.set(stream, cell);
+      this.keep(cell);
     }
     cell.committed = snapshot;
   }

@@ -3,12 +3,12 @@
 // log truncated up to the oldest that stays. A failure removes nothing and harms nobody; it is reported and tried again
 // when the policy says so the next time.
 
-import { ClosedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
+import { ClosedError, FencedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
 import { CheckpointChains, wantsFull, type Chain } from './checkpoint-chain.js';
 import type { Base, EncodedState } from './checkpoint-items.js';
-import type { StoreClock } from './clock.js';
 import type { CheckpointDescription, Engine, LogPart } from './event-log.js';
 import type { Hold, Holds } from './holds.js';
+import type { After } from './timers.js';
 
 /**
  * When checkpoints are taken: as soon as one of the limits is reached. What counts is what was committed since the last
@@ -92,7 +92,9 @@ export interface CheckpointerOptions {
   readonly engine: Engine;
   readonly policy: CheckpointPolicy;
   readonly holds: Holds;
-  readonly clock: StoreClock;
+  /** Milliseconds since some moment, for what is measured. */
+  readonly elapsed: () => number;
+  readonly after: After;
   /** What a checkpoint would hold now. */
   readonly state: () => {
     readonly position: number;
@@ -283,17 +285,22 @@ export class Checkpointer {
     if (this.#running !== undefined || this.#stopped) return;
     this.take().catch((error: unknown) => {
       // A store that has failed or is closed says so itself.
-      if (!(error instanceof PoisonedError || error instanceof ClosedError)) this.#options.onFailure(error as Error);
+      if (error instanceof PoisonedError || error instanceof FencedError || error instanceof ClosedError) return;
+      this.#options.onFailure(error as Error);
     });
   }
 
   #arm(): void {
     const { intervalMs } = this.#options.policy;
     if (intervalMs === undefined || intervalMs === Infinity || this.#disarm !== undefined || this.#stopped) return;
-    this.#disarm = this.#options.clock.after(intervalMs, () => {
-      this.#disarm = undefined;
-      this.#start();
-    });
+    this.#disarm = this.#options.after(
+      intervalMs,
+      () => {
+        this.#disarm = undefined;
+        this.#start();
+      },
+      true,
+    );
   }
 
   #nothingToDo(): CheckpointResult {
@@ -328,8 +335,8 @@ export class Checkpointer {
   }
 
   async #write(full: boolean): Promise<CheckpointResult> {
-    const { engine, cut, isBusy, sync, mark, clock, state } = this.#options;
-    const begun = clock.elapsed();
+    const { engine, cut, isBusy, sync, mark, elapsed, state } = this.#options;
+    const begun = elapsed();
     this.#attempted = this.#total;
     // A crash came between the newest checkpoint and its mark. Its file is not written over: it may be the only one.
     if (this.#newest?.position === state().position) await mark(this.#newest.name, this.#newest.position);
@@ -366,7 +373,7 @@ export class Checkpointer {
       buildsOn: base?.position,
       removedCheckpoints,
       truncation,
-      milliseconds: clock.elapsed() - begun,
+      milliseconds: elapsed() - begun,
     };
   }
 

@@ -6,11 +6,13 @@ import { CheckpointFile, checkpointPath, listCheckpoints } from '../checkpoint/i
 import { removeTemporaries } from '../checkpoint/checkpoint-folder.js';
 import { CHECKPOINT_HEADER_BYTES, isNewerCheckpoint } from '../checkpoint/format.js';
 import { bytesCodec, type Codec } from '../codec/index.js';
-import { CorruptionError, InvalidArgumentError } from '../errors/index.js';
+import { InvalidArgumentError } from '../errors/index.js';
 import { makeDirectoryDurable, readFully, removeDurable, type Directory } from '../storage/index.js';
 import { manual, WalMaintenance, WalWriter, type SegmentRange, type WalObserver } from '../wal/index.js';
+import { MAX_PAYLOAD_BYTES } from '../wal/format.js';
 import { walLayout } from '../wal/layout.js';
 import { LogScan } from '../wal/log-scan.js';
+import { MAX_BATCH_BYTES } from '../wal/staging.js';
 import { archiveFolder as checkArchive } from '../wal/wal-maintenance.js';
 import type { PreparedWal } from '../wal/wal-writer.js';
 import type {
@@ -21,6 +23,7 @@ import type {
   Engine,
   EventLog,
   LogEntry,
+  LogLimits,
   LogPart,
 } from './event-log.js';
 
@@ -40,8 +43,8 @@ export interface FileEngineOptions {
 
 /** Takes the writer lock, repairs the end of the log, and holds both. Rejects as `WalWriter.open` does. */
 export async function openFileEngine(directory: Directory, options: FileEngineOptions = {}): Promise<Engine> {
-  const engine = await prepareFileEngine(directory, options);
-  await engine.start?.();
+  const { start, ...engine } = await prepareFileEngine(directory, options);
+  await start?.();
   return engine;
 }
 
@@ -83,6 +86,7 @@ export async function prepareFileEngine(directory: Directory, options: FileEngin
 
 class FileLog implements EventLog {
   readonly strongest = 'fsync';
+  readonly limits: LogLimits = { entryBytes: MAX_PAYLOAD_BYTES, blockBytes: MAX_BATCH_BYTES };
   // The lock is the kernel's: there is never a second writer to be told apart from.
   readonly epoch = 1;
   readonly logId: number;
@@ -93,6 +97,8 @@ class FileLog implements EventLog {
   #writer: WalWriter<Uint8Array> | undefined;
   #firstPosition: number;
   #parts: readonly LogPart[] = [];
+  /** Set for good by the first append that failed: from then on nobody knows where the log ends. */
+  #failure: { readonly cause: unknown } | undefined;
 
   constructor(directory: Directory, prepared: PreparedWal<Uint8Array>, archive: string | undefined) {
     this.#directory = directory;
@@ -112,12 +118,16 @@ class FileLog implements EventLog {
   }
 
   async append(block: Block): Promise<AppendOutcome> {
+    const wal = this.#wal;
+    if (this.#failure !== undefined) return { kind: 'unknown', cause: this.#failure.cause };
+    if (block.epoch !== this.epoch)
+      return { kind: 'conflict', reason: `The writer's epoch is ${this.epoch}, the block is of epoch ${block.epoch}` };
+    if (block.firstPosition !== wal.nextEntryId)
+      return {
+        kind: 'conflict',
+        reason: `The log continues with ${wal.nextEntryId}, the block begins with ${block.firstPosition}`,
+      };
     try {
-      const wal = this.#wal;
-      if (block.firstPosition !== wal.nextEntryId)
-        throw new CorruptionError(
-          `The log continues with ${wal.nextEntryId}, the block begins with ${block.firstPosition}`,
-        );
       let at = 0;
       for (const size of block.groups) {
         if (size === 0) continue;
@@ -129,6 +139,7 @@ class FileLog implements EventLog {
       else await wal.flush();
       return { kind: 'done' };
     } catch (cause) {
+      this.#failure = { cause };
       return { kind: 'unknown', cause };
     }
   }

@@ -2,7 +2,16 @@
 // half way and may never come back, so that no file stays open behind a closed store.
 
 import { ClosedError } from '../errors/index.js';
-import type { AppendOutcome, Block, CheckpointStorage, Engine, EventLog, LogEntry, LogPart } from './event-log.js';
+import type {
+  AppendOutcome,
+  Block,
+  CheckpointStorage,
+  Engine,
+  EventLog,
+  LogEntry,
+  LogLimits,
+  LogPart,
+} from './event-log.js';
 
 export class OpenReaders {
   readonly #reads = new Set<{ end: () => Promise<unknown> }>();
@@ -81,6 +90,9 @@ class NotedLog implements EventLog {
   }
   get openedAt(): number {
     return this.#log.openedAt;
+  }
+  get limits(): LogLimits {
+    return this.#log.limits;
   }
   get strongest(): EventLog['strongest'] {
     return this.#log.strongest;

@@ -4,20 +4,20 @@ import { InvalidArgumentError } from '../errors/index.js';
 import { FsDirectory, type Directory } from '../storage/index.js';
 import { boot, type StoreRecovery } from './boot.js';
 import { checkPolicy, type CheckpointPolicy } from './checkpointer.js';
-import { systemClock, type StoreClock } from './clock.js';
 import { checkDurability, type Durability } from './durability.js';
-import type { Engine } from './event-log.js';
+import type { Engine, EngineSource } from './event-log.js';
 import { EventStore, type Target } from './event-store.js';
 import { prepareFileEngine, type FileEngineOptions } from './file-engine.js';
 import type { ProjectionDefinition } from './projection.js';
 import { StoreState } from './store-state.js';
+import { nodeTimers, type After } from './timers.js';
 import { AggregateTypes } from './types.js';
 
 export interface OpenStoreOptions {
   /** Folder on disk, or a {@link Directory}. Either this or `engine`. */
   readonly dir?: string | Directory;
-  /** An engine of your own instead of files; the store closes it. */
-  readonly engine?: Engine;
+  /** Another engine than files, opened and closed by the store: `memoryEngine()`, or one of your own. */
+  readonly engine?: EngineSource;
   /** Classes decorated with `@Aggregate`, and what `defineAggregate` returned. */
   readonly aggregates?: readonly Target[];
   readonly projections?: readonly ProjectionDefinition[];
@@ -35,10 +35,14 @@ export interface OpenStoreOptions {
   readonly highWaterMarkBytes?: number;
   /** Of the engine on files. */
   readonly files?: FileEngineOptions;
-  /** Milliseconds since 1970, for `recordedAt`. Default `Date.now`. */
+  /** Milliseconds since 1970, for `recordedAt` and the age of segments. Default `Date.now`. */
   readonly now?: () => number;
-  /** For the interval of checkpoints and for what is measured. Default: the system's. */
-  readonly clock?: StoreClock;
+  /** How the store waits: for the next checkpoint by interval, and before a retry. Default: the timers of Node. */
+  readonly after?: After;
+  /** Milliseconds since some moment, for durations in reports and the rate of replay. Default `performance.now`. */
+  readonly elapsed?: () => number;
+  /** Source of the ids that files get. Default `crypto.randomBytes`. */
+  readonly random?: (size: number) => Uint8Array;
   /**
    * Told what a checkpoint that the policy asked for failed with; it is tried again by the policy, and
    * `store.checkpointStatus` shows it. Default: a process warning with the code `CAIRN_CHECKPOINT`.
@@ -62,7 +66,8 @@ const DEFAULT_HIGH_WATER_MARK_BYTES = 16 * 1024 * 1024;
  * console.log(store.recovery);
  */
 export async function openStore(options: OpenStoreOptions): Promise<EventStore> {
-  const { projections = [], receipts = DEFAULT_RECEIPTS, checkpoint = {}, clock = systemClock } = options;
+  const { projections = [], receipts = DEFAULT_RECEIPTS, checkpoint = {} } = options;
+  const elapsed = options.elapsed ?? (() => performance.now());
   const types = new AggregateTypes(options.aggregates ?? [], options.forget);
   const names = new Set(projections.map(({ name }) => name));
   if (names.size < projections.length) throw new InvalidArgumentError('Two projections have the same name');
@@ -70,17 +75,17 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
     throw new InvalidArgumentError(`receipts must be a whole number from 0, got ${String(receipts)}`);
   checkPolicy(checkpoint);
   const makeState = (): StoreState => new StoreState(types, projections, receipts);
-  const begun = clock.elapsed();
-  const engine = await engineOf(options);
+  const begun = elapsed();
+  const engine = await prepareEngine(options);
   try {
     const durability = options.durability ?? engine.log.strongest;
     checkDurability(durability, engine.log.strongest);
-    const opened = clock.elapsed();
-    const booted = await boot(engine, makeState, { upTo: engine.log.openedAt, isOpening: true, clock });
+    const opened = elapsed();
+    const booted = await boot(engine, makeState, { upTo: engine.log.openedAt, isOpening: true, elapsed });
     // Only now is anything changed: what cannot be recovered is left as it was.
-    const recovered = clock.elapsed();
+    const recovered = elapsed();
     await engine.start?.();
-    const ready = clock.elapsed();
+    const ready = elapsed();
     const recovery: StoreRecovery = {
       ...booted.recovery,
       milliseconds: ready - begun,
@@ -96,7 +101,8 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
       checkpoint,
       highWaterMarkBytes: options.highWaterMarkBytes ?? DEFAULT_HIGH_WATER_MARK_BYTES,
       now: options.now ?? Date.now,
-      clock,
+      after: options.after ?? nodeTimers,
+      elapsed,
       onCheckpointFailure: options.onCheckpointFailure ?? warnOfCheckpoint,
       onSubscriberError: options.onSubscriberError ?? warn,
     });
@@ -106,10 +112,27 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
   }
 }
 
-async function engineOf({ dir, engine, files, archive }: OpenStoreOptions): Promise<Engine> {
-  if (engine !== undefined) return engine;
-  if (dir === undefined) throw new InvalidArgumentError("Say where the data is: openStore({ dir: './data', ... })");
-  return prepareFileEngine(typeof dir === 'string' ? await FsDirectory.open(dir) : dir, {
+/** Takes hold of where the options say that the store is. */
+export async function openEngine(options: OpenStoreOptions): Promise<Engine> {
+  const { start, ...engine } = await prepareEngine(options);
+  await start?.();
+  return engine;
+}
+
+/** The same, but an engine that can leaves everything as it is until it is started. */
+async function prepareEngine({ dir, engine, files, archive, now, random }: OpenStoreOptions): Promise<Engine> {
+  if ((dir === undefined) === (engine === undefined))
+    throw new InvalidArgumentError(
+      "Say where the data is, by one of the two: openStore({ dir: './data' }) or { engine }",
+    );
+  if (engine !== undefined) {
+    if (files !== undefined || archive !== undefined)
+      throw new InvalidArgumentError('files and archive are for a store with dir; set up the engine itself');
+    return engine.open();
+  }
+  return prepareFileEngine(typeof dir === 'string' ? await FsDirectory.open(dir) : dir!, {
+    ...(now === undefined ? {} : { now }),
+    ...(random === undefined ? {} : { random }),
     ...files,
     ...(archive === undefined ? {} : { archive }),
   });

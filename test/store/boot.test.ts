@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { MemoryDirectory } from 'cairnlog';
 import { FaultyDirectory, type DiskOperation } from 'cairnlog/testing';
 import { copy, edit } from '../support/directory-contents.js';
-import { ManualClock } from '../support/manual-clock.js';
+import { ManualTime } from '../support/manual-time.js';
 import { count, Counter, counts, files, openCounters } from './counters.js';
 
 describe('Booting a store', () => {
@@ -110,10 +110,10 @@ describe('Booting a store', () => {
     });
     const last = Math.max(...(await files(dir, 'wal')).map((name) => Number(/\d+/.exec(name))));
     await edit(dir, `wal/wal_${last}.log`, (bytes) => Buffer.concat([bytes, Buffer.alloc(11, 5)]));
-    const clock = new ManualClock();
+    const clock = new ManualTime();
     let at = 0;
     clock.elapsed = () => (at += 3);
-    store = await openCounters(dir, { clock });
+    store = await openCounters(dir, { elapsed: clock.elapsed });
     const { recovery } = store;
     expect(recovery.checkpoint).to.include({ name: 'checkpoints/ckpt_20.ckpt', position: 20 });
     expect(recovery.checkpoint?.bytes).to.be.greaterThan(50);

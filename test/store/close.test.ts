@@ -3,7 +3,7 @@ import * as fs from 'node:fs';
 import { ClosedError, defineProjection, MemoryDirectory, PoisonedError, type StoredRecord } from 'cairnlog';
 import { FaultyDirectory } from 'cairnlog/testing';
 import { HeldDirectory } from '../support/held-directory.js';
-import { ManualClock } from '../support/manual-clock.js';
+import { ManualTime } from '../support/manual-time.js';
 import { rejects, throws } from '../support/rejects.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 import { count, Counter, counts, openCounters } from './counters.js';
@@ -130,9 +130,13 @@ describe('EventStore.close', () => {
     const folder = temporaryFolder();
     await (await openCounters(folder)).close();
     const before = fs.readdirSync('/proc/self/fd').length;
-    const clock = new ManualClock();
+    const clock = new ManualTime();
     for (let round = 0; round < 3; round++) {
-      const store = await openCounters(folder, { clock, checkpoint: { intervalMs: 1000 } });
+      const store = await openCounters(folder, {
+        after: clock.after,
+        elapsed: clock.elapsed,
+        checkpoint: { intervalMs: 1000 },
+      });
       await count(store, 20);
       const paused = store.readAll();
       await paused.next();
