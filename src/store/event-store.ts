@@ -7,7 +7,6 @@ import {
   type AggregateDefinition,
   type AggregateRoot,
   type DefinedAggregate,
-  type DefinedInstance,
   type Emitted,
   type Event,
 } from '../aggregate/index.js';
