@@ -133,8 +133,9 @@ export class AppendPipeline {
     const firstPosition = this.lastPosition + 1;
     this.lastPosition += entries.length;
     told.staged?.(firstPosition);
-    // Nothing was asked for and nobody before waits for more: visible at once, written in the background.
-    const atOnce = durability === 'memory' && this.#uncommitted === 0;
+    // Nothing was asked for and nobody before waits for more: visible at once, written in the background. Not where
+    // the log itself promises no more: then its answer is what was asked for.
+    const atOnce = durability === 'memory' && this.#uncommitted === 0 && this.#options.log.strongest !== 'memory';
     const append: Waiting = {
       firstPosition,
       count: entries.length,

@@ -115,12 +115,19 @@ const EXPORTS: Record<string, readonly string[]> = {
     'toCheckpointState',
   ],
   'cairnlog/testing': [
+    'DeterminismError',
     'FaultyDirectory',
     'SimulatedDisk',
+    'checkDeterminism',
+    'countedIds',
     'directoryConformance',
+    'engineConformance',
+    'given',
     'isMutation',
     'loseEverything',
     'loseNothing',
+    'manualClock',
+    'seededRandom',
   ],
 };
 
