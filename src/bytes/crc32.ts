@@ -63,7 +63,9 @@ export function crc32Behind(
   let at = start;
   let crc: number;
   if (at + 4 <= end) {
-    crc = slice(first, 3072) ^ slice(word1, 2048) ^ slice(word2, 1024) ^ slice(view.getInt32(at, true), 0);
+    crc = slice(first, 3072) ^ slice(word1, 2048) ^ slice(view.getInt32(at, true), 0);
+    // The high word of an id: zero does nothing to the checksum.
+    if (word2 !== 0) crc ^= slice(word2, 1024);
     at += 4;
   } else {
     crc = slice(first, 2048) ^ slice(word1, 1024) ^ slice(word2, 0);
