@@ -29,6 +29,8 @@ export interface DiskOperation {
   readonly offset?: number;
   /** Of `read` and `write`: how many are asked for. */
   readonly bytes?: number;
+  /** Of `write`: what is to be written. */
+  readonly data?: Uint8Array;
 }
 
 /**
@@ -166,7 +168,7 @@ class FaultyHandle implements FileHandle {
   }
 
   async write(source: Uint8Array, offset: number): Promise<number> {
-    const limit = this.#check({ kind: 'write', path: this.path, offset, bytes: source.length });
+    const limit = this.#check({ kind: 'write', path: this.path, offset, bytes: source.length, data: source });
     if (limit === undefined) return this.#inner.write(source, offset);
     const count = limit.bytes === 0 ? 0 : await this.#inner.write(source.subarray(0, limit.bytes), offset);
     if (limit.stop) throw stopped(this.path);

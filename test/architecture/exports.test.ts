@@ -99,6 +99,7 @@ const EXPORTS: Record<string, readonly string[]> = {
   'cairnlog/testing': [
     'FaultyDirectory',
     'SimulatedDisk',
+    'crashStates',
     'directoryConformance',
     'isMutation',
     'loseEverything',
