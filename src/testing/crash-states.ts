@@ -2,8 +2,7 @@
 // combined; where there are many, the states in which crash bugs are known to hide (everything up to one item, all but
 // one, only one, only the last ones) and random ones.
 
-import type { PageFate, PowerCut } from './power-cut.js';
-import { loseNothing } from './power-cut.js';
+import { loseNothing, type PageFate, type PowerCut } from './power-cut.js';
 import type { SimulatedDisk, Unsynced } from './simulated-disk.js';
 
 export interface CrashStatesOptions {
@@ -15,6 +14,8 @@ export interface CrashStatesOptions {
   readonly random?: (below: number) => number;
   /** Sizes of what is written or lost together. Default 512 and 4096. */
   readonly pageBytes?: readonly number[];
+  /** What garbage is, see {@link PowerCut.garbage}. */
+  readonly garbage?: PowerCut['garbage'];
   /** The write that is about to be made: it is also cut at its bytes. */
   readonly write?: { readonly path: string; readonly offset: number; readonly bytes: Uint8Array };
   /** A write up to this size is cut at every byte, a longer one at its ends, its middle and its sectors. Default 256. */
@@ -45,7 +46,7 @@ export function* crashStates(disk: SimulatedDisk, options: CrashStatesOptions = 
   const { seen = new Set<string>(), pageBytes = [512, 4096] } = options;
   for (const size of pageBytes)
     for (const { cut, what } of cutsOf(disk, size, options)) {
-      const left = disk.afterPowerCut(cut);
+      const left = disk.afterPowerCut(options.garbage === undefined ? cut : { ...cut, garbage: options.garbage });
       const hash = left.hash();
       if (seen.has(hash)) continue;
       seen.add(hash);

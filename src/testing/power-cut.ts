@@ -13,8 +13,8 @@ export interface PowerCut {
    * the new name is there and the old one is still there.
    */
   readonly name: (change: NameChange) => boolean | 'both';
-  /** What garbage is: what lay on the disk there before. Default: a pattern that means nothing. */
-  readonly garbage?: (path: string, page: number) => Uint8Array;
+  /** What garbage is: what lay on the disk there before. Default: a pattern that means nothing. `offset` in the file. */
+  readonly garbage?: (path: string, offset: number) => Uint8Array | undefined;
   /** A write that was on its way: these bytes of it reached the disk, whatever becomes of everything else. */
   readonly arriving?: { readonly path: string; readonly offset: number; readonly bytes: Uint8Array };
 }

@@ -365,7 +365,7 @@ function survivor(inode: Inode, path: string, cut: PowerCut): Inode {
     const fate = cut.page(path, page, number);
     if (fate === 'new') bytes.set(inode.bytes.subarray(start, end), start);
     else if (fate === 'zero') bytes.fill(0, start, end);
-    else if (fate === 'garbage') bytes.set(garbage(start, end, cut.garbage?.(path, page)), start);
+    else if (fate === 'garbage') bytes.set(garbage(start, end, cut.garbage?.(path, start)), start);
     else if (fate !== 'old') bytes.set(inode.bytes.subarray(start, Math.min(start + fate, end)), start);
   }
   return { ...file(number), bytes, size, durable: bytes };
