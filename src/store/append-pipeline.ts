@@ -3,10 +3,10 @@
 // Where a block mixes durabilities, all of it is as durable as its strongest part, so none overtakes another.
 
 import { ByteWriter } from '../bytes/byte-writer.js';
-import { ClosedError, PoisonedError } from '../errors/index.js';
-import { stronger, type Durability } from './durability.js';
+import { ClosedError, FencedError, FormatError, PoisonedError } from '../errors/index.js';
+import { covers, stronger, type Durability } from './durability.js';
 import { encodeEntry, type StoreEntry } from './entry.js';
-import type { EventLog } from './event-log.js';
+import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type EventLog } from './event-log.js';
 
 /** An append between the call and its acknowledgement. */
 interface Waiting {
@@ -36,7 +36,7 @@ export interface PipelineOptions {
   readonly log: EventLog;
   /** Bytes that may be staged before {@link AppendPipeline.room} makes callers wait. */
   readonly highWaterMarkBytes: number;
-  readonly onFailure: (error: PoisonedError) => void;
+  readonly onFailure: (error: PoisonedError | FencedError) => void;
 }
 
 export class AppendPipeline {
@@ -44,7 +44,8 @@ export class AppendPipeline {
   lastPosition: number;
   /** Everything up to here is acknowledged. */
   committedPosition: number;
-  failure: PoisonedError | undefined;
+  /** Why nothing can be appended any more: the outcome is unknown, or another writer has taken over. */
+  failure: PoisonedError | FencedError | undefined;
 
   readonly #options: PipelineOptions;
   #gathering: Batch = { writer: new ByteWriter(BUFFER_BYTES), appends: [] };
@@ -101,8 +102,10 @@ export class AppendPipeline {
     const ends: number[] = [];
     try {
       for (const entry of entries) {
+        const before = writer.length;
         encodeEntry(entry, writer);
         ends.push(writer.length);
+        this.#checkSize(writer.length - before, writer.length - start + ends.length * ENTRY_OVERHEAD_BYTES);
       }
     } catch (error) {
       writer.length = start;
@@ -131,6 +134,17 @@ export class AppendPipeline {
     if (atOnce) this.#acknowledge(append);
     this.#run();
     return { firstPosition, lastPosition, settled: promise };
+  }
+
+  /** Throws unless the log can take an entry, and the group that it is part of. */
+  #checkSize(entryBytes: number, groupBytes: number): void {
+    const { limits } = this.#options.log;
+    if (entryBytes > limits.entryBytes)
+      throw new FormatError(`A record takes ${entryBytes} bytes, at most ${limits.entryBytes} are allowed; split it`);
+    if (groupBytes > limits.blockBytes)
+      throw new FormatError(
+        `What is appended together takes ${groupBytes} bytes, at most ${limits.blockBytes} are allowed; append it in parts`,
+      );
   }
 
   /** Resolves once everything staged so far is acknowledged. */
@@ -172,12 +186,51 @@ export class AppendPipeline {
   async #write({ writer, appends }: Batch): Promise<void> {
     this.#inFlightBytes = writer.length;
     this.#inFlight = appends;
+    let first = 0;
+    let start = 0;
+    while (first < appends.length) {
+      const end = this.#blockEnd(appends, first, start);
+      const block = first === 0 && end === appends.length ? appends : appends.slice(first, end);
+      const outcome = await this.#append(block, writer, start);
+      if (outcome.kind !== 'done') {
+        this.#inFlightBytes = 0;
+        this.#inFlight = [];
+        this.#fail(appends.slice(first), outcome);
+        return;
+      }
+      // Before the last acknowledgement, as those who hear it look at what is staged.
+      if (end === appends.length) {
+        this.#inFlightBytes = 0;
+        this.#inFlight = [];
+        this.#recycle(writer);
+      }
+      for (const append of block) if (!append.committed) this.#acknowledge(append);
+      start = block.at(-1)!.ends.at(-1) ?? start;
+      first = end;
+    }
+    if (!this.full) for (const waiter of this.#roomWaiters.splice(0)) waiter.resolve();
+  }
+
+  /** Index behind the last append that fits into a block with `appends[first]`. */
+  #blockEnd(appends: readonly Waiting[], first: number, start: number): number {
+    const { blockBytes } = this.#options.log.limits;
+    let entries = 0;
+    let end = first;
+    for (; end < appends.length; end++) {
+      const { ends } = appends[end]!;
+      entries += ends.length;
+      if (end > first && (ends.at(-1) ?? start) - start + entries * ENTRY_OVERHEAD_BYTES > blockBytes) break;
+    }
+    return end;
+  }
+
+  async #append(appends: readonly Waiting[], writer: ByteWriter, from: number): Promise<AppendOutcome> {
     const { log } = this.#options;
     const entries: Uint8Array[] = [];
-    let durability: Durability = 'flush';
-    let start = 0;
+    let durability: Durability = covers(log.strongest, 'flush') ? 'flush' : log.strongest;
+    let start = from;
     for (const append of appends) {
-      durability = stronger(durability, append.durability);
+      if (covers(log.strongest, append.durability)) durability = stronger(durability, append.durability);
       for (const end of append.ends) {
         entries.push(writer.bytes.subarray(start, end));
         start = end;
@@ -185,21 +238,17 @@ export class AppendPipeline {
     }
     const firstPosition = appends[0]!.firstPosition;
     const groups = appends.map((append) => append.ends.length);
-    const outcome = await log
-      .append({ firstPosition, epoch: log.epoch, entries, groups, durability })
-      .catch((cause: unknown) => ({ kind: 'unknown', cause }) as const);
-    this.#inFlightBytes = 0;
-    this.#inFlight = [];
-    if (outcome.kind !== 'done') {
-      this.#fail(appends, outcome.kind === 'unknown' ? outcome.cause : new Error(outcome.reason));
-      return;
+    try {
+      return await log.append({ firstPosition, epoch: log.epoch, entries, groups, durability });
+    } catch (cause) {
+      return { kind: 'unknown', cause };
     }
-    if (writer.bytes.length <= KEEP_BYTES) {
-      writer.length = 0;
-      this.#spare = writer;
-    }
-    for (const append of appends) if (!append.committed) this.#acknowledge(append);
-    if (!this.full) for (const waiter of this.#roomWaiters.splice(0)) waiter.resolve();
+  }
+
+  #recycle(writer: ByteWriter): void {
+    if (writer.bytes.length > KEEP_BYTES) return;
+    writer.length = 0;
+    this.#spare = writer;
   }
 
   #acknowledge(append: Waiting): void {
@@ -210,19 +259,34 @@ export class AppendPipeline {
     append.resolve();
   }
 
-  #fail(appends: readonly Waiting[], cause: unknown): void {
+  #fail(appends: readonly Waiting[], outcome: Exclude<AppendOutcome, { kind: 'done' }>): void {
     const waiting = [...appends, ...this.#gathering.appends];
     this.#gathering = { writer: new ByteWriter(BUFFER_BYTES), appends: [] };
-    const first = this.committedPosition + 1;
-    this.failure = new PoisonedError(
-      `The store cannot append any more: ${cause instanceof Error ? cause.message : String(cause)}. ` +
-        `Whether positions ${first} to ${this.lastPosition} are stored is unknown. Close the store and open it again`,
-      { entryId: first, cause },
-    );
+    this.failure = this.#failureOf(outcome, appends[0]!.firstPosition);
     for (const append of waiting) if (!append.committed) append.reject(this.failure);
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.failure);
     this.#options.onFailure(this.failure);
   }
+
+  /** `entryId`: first position of the block that was refused. */
+  #failureOf(outcome: Exclude<AppendOutcome, { kind: 'done' }>, entryId: number): PoisonedError | FencedError {
+    const which = entryId > this.lastPosition ? 'Nothing' : `Of positions ${entryId} to ${this.lastPosition} nothing`;
+    if (outcome.kind === 'conflict')
+      return new FencedError(
+        `Another writer has taken over the log: ${outcome.reason}. ${which} was stored. ` +
+          'Close this store, and go on with the one that has the log now',
+        { entryId },
+      );
+    return new PoisonedError(
+      `The store cannot append any more: ${messageOf(outcome.cause)}. ` +
+        `Whether positions ${entryId} to ${this.lastPosition} are stored is unknown. Close the store and open it again`,
+      { entryId, cause: outcome.cause },
+    );
+  }
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function deferred(): { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } {

@@ -36,6 +36,7 @@ import type { StoreState } from './store-state.js';
 import { Subscription, type SubscriptionHost, type SubscriptionOptions } from './subscription.js';
 import { Tail, type TailSource } from './tail.js';
 import { stateAtVersion } from './time-travel.js';
+import type { After } from './timers.js';
 import { streamOf, type AggregateTypes } from './types.js';
 
 type AnyRoot = AggregateRoot<object, Event>;
@@ -131,6 +132,7 @@ export interface EventStoreParts {
   readonly checkpoint: CheckpointPolicy;
   readonly highWaterMarkBytes: number;
   readonly now: () => number;
+  readonly after: After;
   readonly onSubscriberError: (error: unknown) => void;
 }
 
@@ -185,6 +187,7 @@ export class EventStore {
           await this.#pipeline.stage([{ kind: 'wal', entry: mark }], engine.log.strongest, { commit: () => undefined })
             .settled;
         },
+        after: parts.after,
         onError: parts.onSubscriberError,
       },
       recovery.checkpoint?.position ?? 0,
@@ -462,6 +465,7 @@ export class EventStore {
       tails: this.#tails,
       state: () => this.#state.subscription(name),
       note: (entry) => this.#note(entry),
+      after: this.#parts.after,
     };
     let position = this.#state.subscriptions.get(name)?.position;
     if (position === undefined) {
