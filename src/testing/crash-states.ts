@@ -83,7 +83,7 @@ function choicesOf(items: readonly Unsynced[], pageBytes: number): Choice[] {
     if (item.kind === 'sector') {
       const page = Math.floor((item.sector * 512) / pageBytes);
       const key = `page ${item.file} ${page}`;
-      const wasThere = item.wasThere || choices.get(key)?.fates.length === 2;
+      const wasThere = page * pageBytes < item.durableBytes;
       // Writing to a sector again leaves it as it was or as it becomes: without that nothing could be appended safely.
       const fates: Fate[] = wasThere ? ['new', 'old'] : ['new', 'zero', 'garbage'];
       choices.set(key, { key, name: `page ${page} of ${item.path}`, fates });

@@ -41,8 +41,8 @@ export type Unsynced =
       readonly path: string;
       readonly file: number;
       readonly sector: number;
-      /** The platter has bytes of it: then it is written whole or not at all, and is never zeros or garbage. */
-      readonly wasThere: boolean;
+      /** Bytes of the file on the platter. A sector that has some is written or not, and is never zeros or garbage. */
+      readonly durableBytes: number;
     }
   | { readonly kind: 'size'; readonly time: number; readonly path: string; readonly file: number }
   | { readonly kind: 'name'; readonly time: number; readonly change: NameChange };
@@ -170,7 +170,7 @@ export class SimulatedDisk implements Directory {
     for (const [inode, path] of this.#inodes()) {
       const { dirty, sizeDirty, durable, number: file } = inode;
       for (const [sector, time] of dirty)
-        items.push({ kind: 'sector', time, path, file, sector, wasThere: sector * SECTOR < durable.length });
+        items.push({ kind: 'sector', time, path, file, sector, durableBytes: durable.length });
       if (sizeDirty > 0) items.push({ kind: 'size', time: sizeDirty, path, file });
     }
     return items.sort((a, b) => a.time - b.time);

@@ -2,6 +2,7 @@
 
 import { expect } from 'chai';
 import { logScripts } from './lanes/log-scripts.js';
+import { storeScripts } from './lanes/store-scripts.js';
 import type { Lane } from './lanes/lane.js';
 
 /** Lanes and the situations that even their short form must meet. */
@@ -20,6 +21,19 @@ const lanes: readonly (readonly [Lane, readonly string[]])[] = [
       'resurrected unlink',
       'stale frame',
       'torn header',
+      'torn payload',
+    ],
+  ],
+  [
+    storeScripts,
+    [
+      'crash in checkpoint',
+      'crash in open or close',
+      'crash in roll',
+      'crash in a recovery',
+      'crash in truncate',
+      'entries kept that nobody was promised',
+      'entries lost that nobody was promised',
       'torn payload',
     ],
   ],

@@ -55,6 +55,10 @@ describe('The states that a crash may leave', () => {
     await file.write(bytes('x'.repeat(2000)), 8);
     for (const found of contents(crashStates(disk, { draws: 200 }), 'a'))
       expect(found!.slice(0, 8)).to.equal('durable ');
+    // Also not with a page of which only another sector was written to.
+    await file.datasync();
+    await file.write(bytes('y'.repeat(600)), 2600);
+    for (const found of contents(crashStates(disk), 'a')) expect(found!.slice(0, 9)).to.equal('durable x');
   });
 
   it('cut the write that is under way at every byte', async () => {
