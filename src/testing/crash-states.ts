@@ -176,10 +176,11 @@ function* insideWrite(
 }
 
 function cutsInside(length: number, offset: number, everyByteUpTo: number): number[] {
-  if (length <= everyByteUpTo) return Array.from({ length: Math.max(0, length - 1) }, (_, index) => index + 1);
-  const cuts = new Set([1, 15, 16, 17, 39, 40, 41, length >> 1, length - 1]);
+  // All of it may have arrived, and whoever wrote it not have got to know.
+  if (length <= everyByteUpTo) return Array.from({ length }, (_, index) => index + 1);
+  const cuts = new Set([1, 15, 16, 17, 39, 40, 41, length >> 1, length - 1, length]);
   for (let edge = 512 - (offset % 512); edge < length; edge += 512) for (const by of [-1, 0, 1]) cuts.add(edge + by);
-  return [...cuts].filter((cut) => cut > 0 && cut < length).sort((a, b) => a - b);
+  return [...cuts].filter((cut) => cut > 0 && cut <= length).sort((a, b) => a - b);
 }
 
 function describe(choices: readonly Choice[], plan: readonly Fate[]): string {

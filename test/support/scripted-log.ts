@@ -34,7 +34,10 @@ export class ScriptedLog {
     this.#options = options;
     this.#directory = new FaultyDirectory(this.disk, (operation) => {
       this.watch(operation);
-      return undefined;
+      // A sync takes its time: whoever goes on before it is done is seen to.
+      if (operation.kind !== 'datasync' && operation.kind !== 'syncDirectory') return undefined;
+      const until = new Promise((resolve) => setImmediate(resolve)).then(() => this.watch(operation));
+      return { kind: 'wait', until };
     });
   }
 

@@ -68,8 +68,8 @@ describe('The states that a crash may leave', () => {
     await disk.syncDirectory('');
     const options: CrashStatesOptions = { write: { path: 'a', offset: 6, bytes: bytes('a whole frame') } };
     const found = contents(crashStates(disk, options), 'a');
-    for (let count = 0; count < 13; count++) expect(found).to.include('begin a whole frame'.slice(0, 6 + count));
-    expect(found).to.have.lengthOf(13);
+    for (let count = 0; count <= 13; count++) expect(found).to.include('begin a whole frame'.slice(0, 6 + count));
+    expect(found).to.have.lengthOf(14);
   });
 
   it('of which there are too many are chosen: all up to one, all but one, only one, and draws', async () => {

@@ -59,6 +59,7 @@ interface Killed<P> {
 
 export async function explore<S extends string, P>(exploration: Exploration<S, P>): Promise<void> {
   const { script, scripted, oracle, tally, random, effort } = exploration;
+  if (tally.isBroken) return;
   const states: Left<P>[] = [];
   const killed: Killed<P>[] = [];
   const seen = new Set<string>();
@@ -100,6 +101,7 @@ export async function explore<S extends string, P>(exploration: Exploration<S, P
   await scripted.end();
   tally.add('scripts');
   for (const [index, left] of states.entries()) {
+    if (tally.isBroken) return;
     if (index % exploration.cutRecoveryEvery === 0)
       await cutRecovery({ ...left, disk: left.disk.copy() }, 'power cut', exploration);
     await checkOne(left, exploration);

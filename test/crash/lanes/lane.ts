@@ -29,12 +29,16 @@ export class Tally {
     }
   }
 
+  /** Enough was found: looking for more of it takes time and tells nothing new. */
+  get isBroken(): boolean {
+    return this.violations.length >= MOST_VIOLATIONS;
+  }
+
   of(what: string): number {
     return this.counts.get(what) ?? 0;
   }
 }
 
-/** More are not kept, only counted. */
 const MOST_VIOLATIONS = 20;
 
 export interface LaneOptions {
