@@ -20,6 +20,7 @@ import type { Observable } from 'rxjs';
 import type { Cell, Snapshot } from './cells.js';
 import { Checkpointer, type CheckpointPolicy, type CheckpointResult, type TruncationReport } from './checkpointer.js';
 import { encodeState } from './checkpoint-items.js';
+import { deferred } from './deferred.js';
 import { checkDurability, type Durability } from './durability.js';
 import type { Receipt, StoreEntry } from './entry.js';
 import type { Engine } from './event-log.js';
@@ -40,21 +41,14 @@ import type { After } from './timers.js';
 import { streamOf, type AggregateTypes } from './types.js';
 
 type AnyRoot = AggregateRoot<object, Event>;
-type AnyDefined = DefinedAggregate<never, never, never>;
+/** What `defineAggregate` returned, whatever its types. */
+type AnyDefined = Pick<DefinedAggregate<object, Event, object>, 'definition' | 'make'>;
 
-/** State type of an aggregate, deeply read-only. */
-export type StateOf<T> = T extends new () => { readonly state: infer S }
-  ? S
-  : T extends DefinedAggregate<infer S, infer E, infer C>
-    ? DefinedInstance<S, E, C>['state']
-    : unknown;
+/** State type of an aggregate, deeply read-only: `StateOf<typeof Account>`. */
+export type StateOf<T> = InstanceOf<T> extends { readonly state: infer S } ? S : unknown;
 
-/** What commands of a target are called on. */
-export type InstanceOf<T> = T extends new () => infer A
-  ? A
-  : T extends DefinedAggregate<infer S, infer E, infer C>
-    ? DefinedInstance<S, E, C>
-    : never;
+/** What commands of an aggregate are called on: `InstanceOf<typeof Account>` is `Account`. */
+export type InstanceOf<T> = T extends new () => infer A ? A : T extends { readonly make: () => infer A } ? A : never;
 
 /** Anything that {@link EventStore.execute} takes. */
 export type Target = (new () => AnyRoot) | AnyDefined;
@@ -220,37 +214,19 @@ export class EventStore {
    * @example
    * const { version, result } = await store.execute(Account, 'a-1', (account) => account.withdraw(10));
    */
-  async execute<T extends Target, R>(
+  execute<T extends Target, R>(
     target: T,
     id: string,
     decide: (aggregate: InstanceOf<T>) => R,
     options: ExecuteOptions = {},
   ): Promise<Executed<R>> {
-    this.#pipeline.checkOpen();
-    const definition = this.#parts.types.of(target);
-    const stream = streamOf(definition.name, id);
-    const durability = this.#durability(options.durability);
-    const metadata = options.metadata === undefined ? undefined : copyPlainData(options.metadata);
-    const { commandId, expectedVersion = ANY } = options;
-    if (commandId !== undefined && (typeof commandId !== 'string' || commandId === ''))
-      throw new InvalidArgumentError('commandId must be a text that is not empty');
-    if (this.#pipeline.full) await this.#pipeline.room();
-    const retries = options.retry ?? (expectedVersion === ANY ? DEFAULT_RETRY : 0);
-    for (let attempt = 0; ; attempt++) {
-      const answered = commandId === undefined ? undefined : this.#answered<R>(stream, commandId);
-      if (answered !== undefined) return answered;
-      const { version } = this.#state.cells.of(stream).pending;
-      checkVersion(stream, expectedVersion, version);
-      const { emitted, result } = this.#decide<T, R>(target, definition, id, decide);
-      const cell = this.#state.cells.of(stream);
-      if (cell.pending.version !== version) {
-        // The command itself made something else append to this stream: what it decided on is not true any more.
-        if (attempt >= retries) throw new ConcurrencyError(stream, version, cell.pending.version);
-        continue;
-      }
-      const receipt = commandId === undefined ? undefined : { commandId, result: storable(result, commandId) };
-      const executed = this.#stageCommand(cell, emitted, { durability, metadata, receipt }, result);
-      return commandId === undefined ? executed : this.#answer(stream, commandId, executed);
+    // Not an async function: what happens once per command should not take three promises.
+    try {
+      const command = this.#command(target, id, decide, options);
+      if (!this.#pipeline.full) return this.#execute(command);
+      return this.#pipeline.room().then(() => this.#execute(command));
+    } catch (error) {
+      return Promise.reject(error as Error);
     }
   }
 
@@ -290,16 +266,18 @@ export class EventStore {
     }
     if (!parts.some(({ events }) => events.length > 0))
       throw new InvalidArgumentError('There is nothing to append: give at least one event');
-    const staged = stageAppend(
+    const { promise, resolve, reject } = deferred();
+    const firstPosition = stageAppend(
       this.#pipeline,
       this.#state.cells,
       parts,
       { durability, metadata, recordedAt: this.#parts.now(), receipt: undefined },
-      (entries, firstPosition) => this.#commit(entries, firstPosition),
+      { commit: (entries, position) => this.#commit(entries, position), resolve, reject },
     );
+    const lastPosition = firstPosition + parts.reduce((sum, { events }) => sum + events.length, 0) - 1;
     const versions = new Map([...cells].map(([stream, cell]) => [stream, cell.pending.version]));
-    await staged.settled;
-    return { firstPosition: staged.firstPosition, lastPosition: staged.lastPosition, versions };
+    await promise;
+    return { firstPosition, lastPosition, versions };
   }
 
   /**
@@ -607,13 +585,59 @@ export class EventStore {
     return wanted;
   }
 
-  #decide<T extends Target, R>(
+  /** Checks what `execute` was given, and copies what is kept of it. */
+  #command<T extends Target, R>(
     target: T,
-    definition: AggregateDefinition,
     id: string,
     decide: (aggregate: InstanceOf<T>) => R,
+    options: ExecuteOptions,
+  ): Command<T, R> {
+    this.#pipeline.checkOpen();
+    const definition = this.#parts.types.of(target);
+    const { commandId, expectedVersion = ANY, metadata } = options;
+    if (commandId !== undefined && (typeof commandId !== 'string' || commandId === ''))
+      throw new InvalidArgumentError('commandId must be a text that is not empty');
+    return {
+      target,
+      definition,
+      id,
+      stream: streamOf(definition.name, id),
+      decide,
+      durability: this.#durability(options.durability),
+      metadata: metadata === undefined ? undefined : copyPlainData(metadata),
+      commandId,
+      expectedVersion,
+      retries: options.retry ?? (expectedVersion === ANY ? DEFAULT_RETRY : 0),
+    };
+  }
+
+  #execute<T extends Target, R>(command: Command<T, R>): Promise<Executed<R>> {
+    const { stream, commandId } = command;
+    const { cells } = this.#state;
+    for (let attempt = 0; ; attempt++) {
+      const answered = commandId === undefined ? undefined : this.#answered<R>(stream, commandId);
+      if (answered !== undefined) return answered;
+      const before = cells.of(stream);
+      const { version } = before.pending;
+      checkVersion(stream, command.expectedVersion, version);
+      const { emitted, result } = this.#decide(command, before.pending);
+      // The command itself may have made something else append to this stream; a new stream has its cell from that.
+      const cell = before.isKept ? before : cells.of(stream);
+      if (cell.pending.version !== version) {
+        // What it decided on is not true any more.
+        if (attempt >= command.retries) throw new ConcurrencyError(stream, version, cell.pending.version);
+        continue;
+      }
+      const receipt = commandId === undefined ? undefined : { commandId, result: storable(result, commandId) };
+      const executed = this.#stageCommand(command, cell, emitted, receipt, result);
+      return commandId === undefined ? executed : this.#answer(stream, commandId, executed);
+    }
+  }
+
+  #decide<T extends Target, R>(
+    { target, definition, id, decide }: Command<T, R>,
+    pending: Snapshot,
   ): { readonly emitted: readonly Emitted[]; readonly result: R } {
-    const { pending } = this.#state.cells.of(streamOf(definition.name, id));
     const root = (typeof target === 'function' ? new target() : target.make()) as InstanceOf<T> & object;
     beginSession(root, definition, id, pending.state, pending.version);
     try {
@@ -628,29 +652,35 @@ export class EventStore {
     }
   }
 
-  async #stageCommand<R>(
+  #stageCommand<T extends Target, R>(
+    command: Command<T, R>,
     cell: Cell,
     emitted: readonly Emitted[],
-    facts: { durability: Durability; metadata: Metadata | undefined; receipt: Receipt | undefined },
+    receipt: Receipt | undefined,
     result: R,
   ): Promise<Executed<R>> {
-    if (emitted.length === 0 && facts.receipt === undefined) {
+    if (emitted.length === 0 && receipt === undefined) {
       // It decided on nothing, but it saw pending state: its answer must not be heard before that is acknowledged.
-      const { version } = cell.pending;
-      const position = this.#pipeline.lastPosition;
-      await this.#pipeline.acknowledged();
-      return { version, position, result };
+      const executed = { version: cell.pending.version, position: this.#pipeline.lastPosition, result };
+      return this.#pipeline.acknowledged().then(() => executed);
     }
-    const staged = stageAppend(
-      this.#pipeline,
-      this.#state.cells,
-      [{ cell, events: emitted }],
-      { ...facts, recordedAt: this.#parts.now() },
-      (entries, firstPosition) => this.#commit(entries, firstPosition),
-    );
-    const { version } = cell.pending;
-    await staged.settled;
-    return { version, position: staged.lastPosition, result };
+    const { durability, metadata } = command;
+    const version = cell.pending.version + emitted.length;
+    // A receipt alone is an entry as well.
+    const count = Math.max(1, emitted.length);
+    return new Promise((resolve, reject) => {
+      stageAppend(
+        this.#pipeline,
+        this.#state.cells,
+        [{ cell, events: emitted }],
+        { durability, metadata, recordedAt: this.#parts.now(), receipt },
+        {
+          commit: (entries, position) => this.#commit(entries, position),
+          resolve: (position) => resolve({ version, position: position + count - 1, result }),
+          reject,
+        },
+      );
+    });
   }
 
   /** The answer to a command that was executed before, or is being executed. */
@@ -672,6 +702,14 @@ export class EventStore {
 
   /** Makes acknowledged entries visible: to the next load, to projections, and then to whoever watches. */
   #commit(entries: readonly StagedEntry[], firstPosition: number): void {
+    if (!this.#feed.watched && !this.#changes.watched && this.#state.projections.size === 0) {
+      // Nobody looks at records: none are made.
+      let position = firstPosition;
+      for (const { entry, snapshot } of entries) this.#state.apply(entry, position++, snapshot);
+      this.#checkpointer.note(entries.length, 0);
+      if (this.#commits.watched) this.#commits.publish([position - 1]);
+      return;
+    }
     const records: StoredRecord[] = [];
     const changes: Change[] = [];
     for (const [index, { entry, cell, snapshot }] of entries.entries()) {
@@ -686,6 +724,20 @@ export class EventStore {
     if (changes.length > 0) this.#changes.publish(changes);
     this.#commits.publish([firstPosition + entries.length - 1]);
   }
+}
+
+/** What `execute` was given, checked. */
+interface Command<T extends Target, R> {
+  readonly target: T;
+  readonly definition: AggregateDefinition;
+  readonly id: string;
+  readonly stream: string;
+  readonly decide: (aggregate: InstanceOf<T>) => R;
+  readonly durability: Durability;
+  readonly metadata: Metadata | undefined;
+  readonly commandId: string | undefined;
+  readonly expectedVersion: ExpectedVersion;
+  readonly retries: number;
 }
 
 /** A record and the state that it led to. */

@@ -42,7 +42,7 @@ const lanes: readonly (readonly [Lane, readonly string[]])[] = [
 describe('Every short script, cut at every moment:', () => {
   for (const [lane, marks] of lanes)
     it(lane.name, async function () {
-      this.timeout(60_000);
+      this.timeout(300_000);
       const tally = await lane.run({ part: { index: 0, parts: 1 }, effort: 'short' });
       console.log(`      ${tally.of('checks')} crash states, ${tally.images.size} of them unlike all others`);
       expect(tally.violations).to.deep.equal([]);

@@ -25,11 +25,18 @@ export const mutants: readonly Mutant[] = [
     killedBy: logScripts,
   },
   {
+    name: 'writes a durable append without a sync',
+    file: 'wal/segment-file.js',
+    find: `await writeFullyDurably(this.#file, bytes, this.end);`,
+    replace: `await writeFully(this.#file, bytes, this.end);`,
+    killedBy: logScripts,
+  },
+  {
     name: 'acknowledges before the sync',
     file: 'wal/commit-loop.js',
-    find: `if (this.durableId < this.#syncTarget && this.#syncIsDue())
+    find: `                if (this.#syncIsDue(this.flushedId))
                     await this.#sync();`,
-    replace: `if (this.durableId < this.#syncTarget && this.#syncIsDue()) {
+    replace: `                if (this.#syncIsDue(this.flushedId)) {
                     for (const waiter of this.#waiters)
                         if (waiter.id <= this.flushedId)
                             waiter.resolve();
