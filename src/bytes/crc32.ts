@@ -22,15 +22,31 @@ export function crc32(bytes: Uint8Array, start: number, end: number, seed = 0): 
   return CRC32.buf(range, seed) >>> 0;
 }
 
-// Making a view of a few bytes costs more than copying them to where views of every short length exist already.
-const COPY_BYTES = 32;
-const HEAD_BYTES = 12;
-const scratch = new DataView(new ArrayBuffer(HEAD_BYTES + COPY_BYTES));
-const scratchUpTo = Array.from({ length: scratch.byteLength + 1 }, (_, end) => new Uint8Array(scratch.buffer, 0, end));
+// Entry k*256+b is what byte b does to the checksum k bytes later: so sixteen bytes are looked up side by side where one
+// byte at a time would have to wait for the one before. The first 256 are what crc-32 gives for one byte.
+const slices = new Int32Array(16 * 256);
+for (let byte = 0; byte < 256; byte++) slices[byte] = ~CRC32.buf([byte], -1);
+for (let at = 256; at < slices.length; at++) {
+  const before = slices[at - 256]!;
+  slices[at] = (before >>> 8) ^ slices[before & 0xff]!;
+}
+
+/** What a word does to the checksum when this many bytes follow it, times 256. */
+function slice(word: number, behind: number): number {
+  return (
+    slices[behind + 768 + (word & 0xff)]! ^
+    slices[behind + 512 + ((word >>> 8) & 0xff)]! ^
+    slices[behind + 256 + ((word >>> 16) & 0xff)]! ^
+    slices[behind + (word >>> 24)]!
+  );
+}
+
+// Above it a view of the range and a call of a library cost less than what they save.
+const OWN_UP_TO_BYTES = 112;
 
 /**
  * As {@link crc32}, of three words (u32, little-endian) and then the bytes `[start, end)` of `view`: of what does not lie
- * together. The bytes are left as they are.
+ * together.
  */
 export function crc32Behind(
   word0: number,
@@ -41,15 +57,21 @@ export function crc32Behind(
   end: number,
   seed: number,
 ): number {
-  scratch.setUint32(0, word0, true);
-  scratch.setUint32(4, word1, true);
-  scratch.setUint32(8, word2, true);
-  const size = end - start;
-  // Of a longer range only what makes the words up to the 16 bytes that crc-32 takes at once.
-  const copied = size <= COPY_BYTES ? size : 4;
-  let at = 0;
-  for (; at + 4 <= copied; at += 4) scratch.setUint32(HEAD_BYTES + at, view.getUint32(start + at, true), true);
-  for (; at < copied; at++) scratch.setUint8(HEAD_BYTES + at, view.getUint8(start + at));
-  const head = CRC32.buf(scratchUpTo[HEAD_BYTES + copied]!, seed) >>> 0;
-  return copied === size ? head : crc32(bytesOf(view), start + copied, end, head);
+  const first = word0 ^ ~seed;
+  if (end - start > OWN_UP_TO_BYTES)
+    return crc32(bytesOf(view), start, end, ~(slice(first, 2048) ^ slice(word1, 1024) ^ slice(word2, 0)) >>> 0);
+  let at = start;
+  let crc: number;
+  if (at + 4 <= end) {
+    crc = slice(first, 3072) ^ slice(word1, 2048) ^ slice(view.getInt32(at, true), 0);
+    // The high word of an id: zero does nothing to the checksum.
+    if (word2 !== 0) crc ^= slice(word2, 1024);
+    at += 4;
+  } else {
+    crc = slice(first, 2048) ^ slice(word1, 1024) ^ slice(word2, 0);
+  }
+  for (; at + 8 <= end; at += 8)
+    crc = slice(view.getInt32(at, true) ^ crc, 1024) ^ slice(view.getInt32(at + 4, true), 0);
+  for (; at < end; at++) crc = (crc >>> 8) ^ slices[(crc ^ view.getUint8(at)) & 0xff]!;
+  return ~crc >>> 0;
 }

@@ -29,7 +29,23 @@ export {
 export type { CatchUp } from './observables.js';
 export type { WatchStatus } from './tail.js';
 export type { RecordFilter, RecordSelection } from './record-filter.js';
-export type { Timer } from './timer.js';
 export type { StoreRecovery } from './boot.js';
 export type { Durability } from './durability.js';
 export type { StoredRecord } from './record.js';
+export type { Observable } from 'rxjs';
+export { memoryEngine, type MemoryEngine, type MemoryEngineOptions } from './memory-engine.js';
+export {
+  ENTRY_OVERHEAD_BYTES,
+  type AppendOutcome,
+  type Block,
+  type CheckpointDescription,
+  type CheckpointStorage,
+  type Engine,
+  type EngineSource,
+  type EventLog,
+  type LogEntry,
+  type LogLimits,
+  type LogPart,
+} from './event-log.js';
+export type { After } from './timers.js';
+export type { CheckpointPolicy, CheckpointResult, CheckpointStatus, TruncationReport } from './checkpointer.js';

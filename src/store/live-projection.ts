@@ -40,9 +40,7 @@ export class Projection<S extends object = object> {
     const { name } = fold.definition;
     // What it has not folded stays, so that it can go on once it is mended.
     host.tails.holds.add(() =>
-      fold.failure === undefined
-        ? undefined
-        : { name: `projection '${name}', which stopped at position ${fold.position}`, position: fold.position },
+      fold.failure === undefined ? undefined : { name: `projection '${name}', which failed`, position: fold.position },
     );
   }
 

@@ -11,7 +11,7 @@ import type { RecordFilter } from './record-filter.js';
 import type { StoredRecord } from './record.js';
 import type { SubscriptionState } from './store-state.js';
 import { Tail, type TailSource } from './tail.js';
-import type { Timer } from './timer.js';
+import type { After } from './timers.js';
 
 /** What becomes of a record whose handler keeps failing. */
 export type AfterRetries =
@@ -91,9 +91,9 @@ export class SubscriptionError extends CairnError {
 
 export interface SubscriptionHost {
   readonly tails: TailSource;
-  readonly timer: Timer;
-  /** Milliseconds, for pacing. */
-  now(): number;
+  readonly after: After;
+  /** Milliseconds since some moment, for pacing. */
+  readonly elapsed: () => number;
   /** What is known of the subscription, as of the newest committed entry; `undefined` once it was given up. */
   state(): SubscriptionState | undefined;
   /** Appends an entry; resolves once it is acknowledged. */
@@ -146,7 +146,7 @@ export class Subscription {
     this.#options = options;
     this.#wanted = wanted;
     this.#noted = position;
-    this.#notedAt = host.now();
+    this.#notedAt = host.elapsed();
     this.#handled = position;
     this.#changed = new Feed((error) => host.report(error));
     // The cursor holds the log already.
@@ -268,7 +268,7 @@ export class Subscription {
   async stop(): Promise<void> {
     this.#abort.abort();
     this.#hurry?.();
-    const cancel = this.#host.timer(this.#options.stopMs ?? DEFAULT_STOP_MS, () => this.#abandon?.());
+    const cancel = this.#host.after(this.#options.stopMs ?? DEFAULT_STOP_MS, () => this.#abandon?.());
     await this.#done.catch(() => undefined);
     cancel();
   }
@@ -312,7 +312,7 @@ export class Subscription {
   #noteIsDue(): boolean {
     const behind = this.#handled - this.#noted;
     return (
-      behind > 0 && (behind >= NOTE_RECORDS || this.#tail.lag === 0 || this.#host.now() - this.#notedAt >= NOTE_MS)
+      behind > 0 && (behind >= NOTE_RECORDS || this.#tail.lag === 0 || this.#host.elapsed() - this.#notedAt >= NOTE_MS)
     );
   }
 
@@ -320,7 +320,7 @@ export class Subscription {
   #note(): void {
     if (this.#noting !== undefined) return;
     const position = this.#handled;
-    this.#notedAt = this.#host.now();
+    this.#notedAt = this.#host.elapsed();
     this.#noting = this.#host
       .note({ kind: 'cursor', subscription: this.name, position })
       .then(
@@ -396,7 +396,7 @@ export class Subscription {
     this.#retrying = true;
     this.#changed.publish(undefined);
     await new Promise<void>((resolve) => {
-      const cancel = this.#host.timer(Math.min(delayMs * 2 ** (attempt - 1), maxDelayMs), resolve);
+      const cancel = this.#host.after(Math.min(delayMs * 2 ** (attempt - 1), maxDelayMs), resolve);
       this.#hurry = () => {
         cancel();
         resolve();

@@ -19,8 +19,6 @@ export interface TailSource {
   firstPosition(): number;
   /** Committed records of the log, both ends included. */
   read(from: number, upTo: number): AsyncGenerator<StoredRecord, void, undefined>;
-  /** Something that has to come to an end before the store is closed. */
-  releasing(work: Promise<unknown>): void;
 }
 
 export interface TailOptions {
@@ -112,8 +110,8 @@ export class Tail {
         else await this.#idle();
       }
     } catch (error) {
-      // Nobody waits for what went wrong after an abort.
-      if (this.#ended?.atOnce !== true) throw error;
+      // Nobody waits for what goes wrong with a read after the end.
+      if (this.#ended === undefined) throw error;
     } finally {
       this.#end(undefined, true);
       this.#letGo();
@@ -237,7 +235,7 @@ export class Tail {
     if (this.#ended === undefined || (atOnce && !this.#ended.atOnce))
       this.#ended = { error: this.#ended?.error ?? error, atOnce };
     // The consumer may never ask again: files are closed and the log is let go without it.
-    if (this.#history !== undefined) this.#source.releasing(this.#history.return().catch(() => undefined));
+    this.#history?.return().catch(() => undefined);
     if (atOnce || !this.#live) this.#letGo();
     this.#wakeUp();
   }

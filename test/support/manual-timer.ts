@@ -1,6 +1,6 @@
 // Time that passes only when a test says so.
 
-import type { Timer } from 'cairnlog';
+import type { After } from 'cairnlog';
 
 interface Waiting {
   readonly at: number;
@@ -13,8 +13,8 @@ export class ManualTimer {
   /** Every delay that was asked for, in order. */
   readonly asked: number[] = [];
 
-  /** As `openStore({ timer })` takes it. */
-  readonly timer: Timer = (milliseconds, call) => {
+  /** As `openStore({ after })` takes it. */
+  readonly timer: After = (milliseconds, call) => {
     this.asked.push(milliseconds);
     const waiting = { at: this.#now + milliseconds, call };
     this.#waiting.add(waiting);
