@@ -812,7 +812,8 @@ export class EventStore {
    * trying without ever letting the disk have its turn.
    */
   async #refuse(error: unknown): Promise<never> {
-    await this.#pipeline.acknowledged();
+    // That the store is closed was decided on nothing.
+    if (!(error instanceof ClosedError)) await this.#pipeline.acknowledged();
     throw error;
   }
 
