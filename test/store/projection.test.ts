@@ -23,7 +23,7 @@ import {
 import { FaultyDirectory } from 'cairnlog/testing';
 import { HeldDirectory } from '../support/held-directory.js';
 import { rejects, throws } from '../support/rejects.js';
-import { quiet, until } from '../support/until.js';
+import { quiet } from '../support/until.js';
 import { addFacts, openSmall } from './facts.js';
 
 /** One checkpoint is too few to truncate anything. */

@@ -61,6 +61,7 @@ describe('records$', () => {
     store.records$.subscribe(() => {
       throw new Error('mine');
     });
+    // oxlint-disable-next-line typescript/no-misused-promises -- that is what is tested
     store.records$.subscribe(async () => {
       await Promise.resolve();
       throw new Error('later');
