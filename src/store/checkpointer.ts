@@ -256,7 +256,7 @@ export class Checkpointer {
     const limit = Math.min(...holds.map(({ position }) => position));
     const removed = dryRun
       ? parts.filter(({ lastPosition }) => lastPosition !== undefined && lastPosition <= limit)
-      : await this.#options.holds.during(log.truncate(limit));
+      : await log.truncate(limit);
     const gone = new Set(removed.map(({ name }) => name));
     return {
       removed,

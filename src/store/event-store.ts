@@ -566,7 +566,6 @@ export class EventStore {
       // Held before anything is awaited, so that the log it has to read stays.
       const release = this.#holds.add(() => ({ name: `subscription '${name}'`, position: from - 1 }));
       try {
-        await this.#holds.truncated();
         const first = this.oldestPosition;
         if (from < first) throw truncated(from, first);
         // Known from the start, wherever it stops.

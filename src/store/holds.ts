@@ -10,7 +10,6 @@ export interface Hold {
 
 export class Holds {
   readonly #holds = new Set<() => readonly Hold[]>();
-  #truncating: Promise<unknown> | undefined;
 
   /** Adds a hold whose position may move; `undefined` while it holds nothing. Returns how to give it up. */
   add(hold: () => Hold | undefined): () => void {
@@ -28,21 +27,5 @@ export class Holds {
 
   current(): Hold[] {
     return [...this.#holds].flatMap((holds) => holds());
-  }
-
-  /** Says that the log is being truncated, by somebody who has asked for {@link current} in this tick. */
-  async during<T>(truncation: Promise<T>): Promise<T> {
-    const truncating = truncation.catch(() => undefined);
-    this.#truncating = truncating;
-    try {
-      return await truncation;
-    } finally {
-      if (this.#truncating === truncating) this.#truncating = undefined;
-    }
-  }
-
-  /** Resolves once no truncation is under way that may not know of a hold that was added before the call. */
-  async truncated(): Promise<void> {
-    while (this.#truncating !== undefined) await this.#truncating;
   }
 }

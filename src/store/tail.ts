@@ -103,7 +103,7 @@ export class Tail {
     if (signal?.aborted === true) return;
     this.#begin();
     try {
-      await this.#checkReaches();
+      this.#checkReaches();
       while (!this.#over()) {
         if (!this.#gathering) yield* this.#fromLog();
         else if (this.#buffered > 0) yield* this.#fromMemory();
@@ -135,9 +135,11 @@ export class Tail {
     stop = feed.watch({ next: (commit) => this.#take(commit), end: (error) => this.#end(error, false) });
   }
 
-  /** Rejects if the log begins later. Once the hold is known to truncation, what is there stays. */
-  async #checkReaches(): Promise<void> {
-    await this.#source.holds.truncated();
+  /**
+   * Throws if the log begins later. In the tick in which the hold was added: a truncation that did not know of it has
+   * moved the log's beginning already, so what is there stays.
+   */
+  #checkReaches(): void {
     const first = this.#source.firstPosition();
     if (this.#cursor < first) throw truncated(this.#cursor, first);
   }
