@@ -4,40 +4,70 @@
 
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { ClosedError, FencedError, FormatError, PoisonedError } from '../errors/index.js';
-import { deferred } from './deferred.js';
 import { covers, stronger, type Durability } from './durability.js';
 import { encodeEntry, type StoreEntry } from './entry.js';
 import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type EventLog } from './event-log.js';
 
-/** Who is told what becomes of an append. At durability `memory` that may be during the call. */
-export interface Told extends Settled {
-  /** All entries are encoded and have their positions, the first of them this one. */
-  readonly staged?: ((firstPosition: number) => void) | undefined;
-  /** They are acknowledged; called in order of positions, before `resolve`. */
-  readonly commit: (firstPosition: number) => void;
-}
-
-interface Settled {
-  readonly resolve: (firstPosition: number) => void;
-  readonly reject: (error: Error) => void;
-}
-
-/** An append between the call and its acknowledgement. */
-interface Waiting {
-  readonly firstPosition: number;
-  /** Of its entries; their ends are in the batch. */
-  readonly count: number;
+/** Entries on their way into the log, and who is told what becomes of them. One object all the way. */
+export abstract class Append {
   readonly durability: Durability;
-  readonly told: Told;
-  /** Who else waits for it. */
-  others: Settled[] | undefined;
-  /** Acknowledged before it was written, because it asked for nothing and nothing before it did. */
-  committed: boolean;
+  readonly entries: readonly { readonly entry: StoreEntry }[];
+  /** Set when the entries are staged. */
+  firstPosition = 0;
+  /** May be so before it was written: where it asked for nothing, and nothing before it did. */
+  isCommitted = false;
+
+  constructor(entries: readonly { readonly entry: StoreEntry }[], durability: Durability) {
+    this.entries = entries;
+    this.durability = durability;
+  }
+
+  get lastPosition(): number {
+    return this.firstPosition + this.entries.length - 1;
+  }
+
+  /** All entries are encoded and have their positions. */
+  onStaged(): void {}
+
+  /** They are acknowledged; called in order of positions, at durability `memory` maybe by {@link AppendPipeline.add}. */
+  abstract onCommitted(): void;
+
+  /** They will not be. */
+  abstract onFailed(error: Error): void;
+}
+
+/** An append with a promise. */
+class Promised extends Append {
+  readonly promise: Promise<void>;
+  readonly #commit: (firstPosition: number) => void;
+  #resolve!: () => void;
+  #reject!: (error: Error) => void;
+
+  constructor(entries: readonly StoreEntry[], durability: Durability, commit: (firstPosition: number) => void) {
+    super(
+      entries.map((entry) => ({ entry })),
+      durability,
+    );
+    this.#commit = commit;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  override onCommitted(): void {
+    this.#commit(this.firstPosition);
+    this.#resolve();
+  }
+
+  override onFailed(error: Error): void {
+    this.#reject(error);
+  }
 }
 
 interface Batch {
   readonly writer: ByteWriter;
-  readonly appends: Waiting[];
+  readonly appends: Append[];
   /** Where the entries of all appends end in the writer, one after the other. */
   readonly ends: number[];
 }
@@ -64,7 +94,6 @@ export class AppendPipeline {
   readonly #options: PipelineOptions;
   #gathering: Batch = batchIn(new ByteWriter(BUFFER_BYTES));
   #spare: ByteWriter | undefined;
-  #inFlight: readonly Waiting[] = [];
   #inFlightBytes = 0;
   /** Appends that are not acknowledged yet. */
   #uncommitted = 0;
@@ -96,30 +125,30 @@ export class AppendPipeline {
     return new Promise((resolve, reject) => this.#roomWaiters.push({ resolve, reject }));
   }
 
-  /**
-   * Stages entries at the next positions. `settled` resolves once they are acknowledged; the positions are given out
-   * either way. If an entry cannot be encoded it throws, and nothing was staged.
-   */
+  /** {@link add}, for entries of the store itself. `settled` resolves once they are acknowledged. */
   stage(
     entries: readonly StoreEntry[],
     durability: Durability,
-    told: Omit<Told, keyof Settled>,
+    told: { readonly commit: (firstPosition: number) => void },
   ): { readonly firstPosition: number; readonly lastPosition: number; readonly settled: Promise<void> } {
-    const { promise, resolve, reject } = deferred();
-    const { staged, commit } = told;
-    const firstPosition = this.stageAndTell(entries, durability, { staged, commit, resolve, reject });
-    return { firstPosition, lastPosition: firstPosition + entries.length - 1, settled: promise };
+    const append = new Promised(entries, durability, told.commit);
+    this.add(append);
+    return { firstPosition: append.firstPosition, lastPosition: append.lastPosition, settled: append.promise };
   }
 
-  /** {@link stage} for those who have a promise of their own. Returns the first position. */
-  stageAndTell(entries: readonly StoreEntry[], durability: Durability, told: Told): number {
+  /**
+   * Stages entries at the next positions, which are given out whether they are acknowledged or not. If an entry cannot be
+   * encoded it throws, and nothing was staged.
+   */
+  add(append: Append): void {
     this.checkOpen();
     const { writer, appends, ends } = this.#gathering;
+    const { entries, durability } = append;
     const start = writer.length;
     const before = ends.length;
     try {
       let from = start;
-      for (const entry of entries) {
+      for (const { entry } of entries) {
         encodeEntry(entry, writer);
         ends.push(writer.length);
         this.#checkSize(writer.length - from, writer.length - start + (ends.length - before) * ENTRY_OVERHEAD_BYTES);
@@ -130,24 +159,15 @@ export class AppendPipeline {
       ends.length = before;
       throw error;
     }
-    const firstPosition = this.lastPosition + 1;
+    append.firstPosition = this.lastPosition + 1;
     this.lastPosition += entries.length;
-    told.staged?.(firstPosition);
+    append.onStaged();
     // Nothing was asked for and nobody before waits for more: visible at once, written in the background.
     const atOnce = durability === 'memory' && this.#uncommitted === 0;
-    const append: Waiting = {
-      firstPosition,
-      count: entries.length,
-      durability,
-      told,
-      others: undefined,
-      committed: false,
-    };
     appends.push(append);
     this.#uncommitted++;
     if (atOnce) this.#acknowledge(append);
     this.#run();
-    return firstPosition;
   }
 
   /** Throws unless the log can take an entry, and the group that it is part of. */
@@ -161,12 +181,9 @@ export class AppendPipeline {
       );
   }
 
-  /** Resolves once everything staged so far is acknowledged. */
-  acknowledged(): Promise<void> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
-    const last = this.#gathering.appends.at(-1) ?? this.#inFlight.at(-1);
-    if (last === undefined || last.committed) return Promise.resolve();
-    return new Promise((resolve, reject) => (last.others ??= []).push({ resolve: () => resolve(), reject }));
+  /** Resolves once everything staged so far is acknowledged, and as durable as asked for now. */
+  settled(durability: Durability): Promise<void> {
+    return this.stage([], durability, { commit: () => undefined }).settled;
   }
 
   /** Refuses what comes from now on, and waits for what is in flight. */
@@ -201,7 +218,6 @@ export class AppendPipeline {
   async #write(batch: Batch): Promise<void> {
     const { writer, appends } = batch;
     this.#inFlightBytes = writer.length;
-    this.#inFlight = appends;
     let first = 0;
     let firstEntry = 0;
     while (first < appends.length) {
@@ -210,17 +226,15 @@ export class AppendPipeline {
       const outcome = await this.#append(block, batch, firstEntry, endEntry);
       if (outcome.kind !== 'done') {
         this.#inFlightBytes = 0;
-        this.#inFlight = [];
         this.#fail(appends.slice(first), outcome);
         return;
       }
       // Before the last acknowledgement, as those who hear it look at what is staged.
       if (end === appends.length) {
         this.#inFlightBytes = 0;
-        this.#inFlight = [];
         this.#recycle(writer);
       }
-      for (const append of block) if (!append.committed) this.#acknowledge(append);
+      for (const append of block) if (!append.isCommitted) this.#acknowledge(append);
       first = end;
       firstEntry = endEntry;
     }
@@ -234,7 +248,7 @@ export class AppendPipeline {
     let endEntry = firstEntry;
     let end = first;
     for (; end < appends.length; end++) {
-      const next = endEntry + appends[end]!.count;
+      const next = endEntry + appends[end]!.entries.length;
       const bytes = (ends[next - 1] ?? 0) - start + (next - firstEntry) * ENTRY_OVERHEAD_BYTES;
       if (end > first && bytes > blockBytes) break;
       endEntry = next;
@@ -243,7 +257,7 @@ export class AppendPipeline {
   }
 
   async #append(
-    appends: readonly Waiting[],
+    appends: readonly Append[],
     { writer, ends }: Batch,
     firstEntry: number,
     endEntry: number,
@@ -261,7 +275,7 @@ export class AppendPipeline {
       start = end;
     }
     const firstPosition = appends[0]!.firstPosition;
-    const groups = appends.map(({ count }) => count);
+    const groups = appends.map(({ entries: { length } }) => length);
     try {
       return await log.append({ firstPosition, epoch: log.epoch, entries, groups, durability });
     } catch (cause) {
@@ -275,22 +289,18 @@ export class AppendPipeline {
     this.#spare = writer;
   }
 
-  #acknowledge(append: Waiting): void {
-    append.committed = true;
+  #acknowledge(append: Append): void {
+    append.isCommitted = true;
     this.#uncommitted--;
-    this.committedPosition = append.firstPosition + append.count - 1;
-    const { told, others } = append;
-    told.commit(append.firstPosition);
-    told.resolve(append.firstPosition);
-    if (others !== undefined) for (const other of others) other.resolve(append.firstPosition);
+    this.committedPosition = append.lastPosition;
+    append.onCommitted();
   }
 
-  #fail(appends: readonly Waiting[], outcome: Exclude<AppendOutcome, { kind: 'done' }>): void {
+  #fail(appends: readonly Append[], outcome: Exclude<AppendOutcome, { kind: 'done' }>): void {
     const waiting = [...appends, ...this.#gathering.appends];
     this.#gathering = batchIn(new ByteWriter(BUFFER_BYTES));
     this.failure = this.#failureOf(outcome, appends[0]!.firstPosition);
-    for (const { committed, told, others = [] } of waiting)
-      if (!committed) for (const { reject } of [told, ...others]) reject(this.failure);
+    for (const append of waiting) if (!append.isCommitted) append.onFailed(this.failure);
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.failure);
     this.#options.onFailure(this.failure);
   }

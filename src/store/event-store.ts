@@ -14,13 +14,12 @@ import {
 import { copyPlainData } from '../codec/index.js';
 import { ClosedError, InvalidArgumentError } from '../errors/index.js';
 import { AppendPipeline } from './append-pipeline.js';
-import { stageAppend, type StagedEntry, type StreamEvents } from './appender.js';
+import { StreamsAppend, type AppendFacts, type StagedEntry } from './appender.js';
 import { boot, type StoreRecovery } from './boot.js';
 import type { Observable } from 'rxjs';
 import type { Cell, Snapshot } from './cells.js';
 import { Checkpointer, type CheckpointPolicy, type CheckpointResult, type TruncationReport } from './checkpointer.js';
 import { encodeState } from './checkpoint-items.js';
-import { deferred } from './deferred.js';
 import { checkDurability, type Durability } from './durability.js';
 import type { Receipt, StoreEntry } from './entry.js';
 import type { Engine } from './event-log.js';
@@ -151,6 +150,9 @@ export class EventStore {
   readonly #holds = new Holds();
   readonly #checkpointer: Checkpointer;
   readonly #tails: TailSource;
+  /** {@link #commit}, for those who call it later. */
+  readonly #show = (entries: readonly StagedEntry[], firstPosition: number): void =>
+    this.#commit(entries, firstPosition);
   /** Commands with an id that are not acknowledged yet, by stream and id. */
   readonly #answering = new Map<string, Promise<Executed<unknown>>>();
   #closing: Promise<void> | undefined;
@@ -265,7 +267,7 @@ export class EventStore {
     for (const { stream, expectedVersion } of [...copies, ...checks])
       checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
     const cells = new Map<string, Cell>();
-    const parts: StreamEvents[] = [];
+    const parts: { readonly cell: Cell; readonly events: readonly Event[] }[] = [];
     for (const { stream, events } of copies) {
       const cell = cells.get(stream) ?? this.#state.cells.of(stream);
       cells.set(stream, cell);
@@ -273,18 +275,20 @@ export class EventStore {
     }
     if (!parts.some(({ events }) => events.length > 0))
       throw new InvalidArgumentError('There is nothing to append: give at least one event');
-    const { promise, resolve, reject } = deferred();
-    const firstPosition = stageAppend(
-      this.#pipeline,
-      this.#state.cells,
-      parts,
-      { durability, metadata, recordedAt: this.#parts.now(), receipt: undefined },
-      { commit: (entries, position) => this.#commit(entries, position), resolve, reject },
-    );
-    const lastPosition = firstPosition + parts.reduce((sum, { events }) => sum + events.length, 0) - 1;
-    const versions = new Map([...cells].map(([stream, cell]) => [stream, cell.pending.version]));
-    await promise;
-    return { firstPosition, lastPosition, versions };
+    return new Promise((resolve, reject) => {
+      const facts = { durability, metadata, recordedAt: this.#parts.now() };
+      const append = new StreamsAppend(this.#state.cells, facts, {
+        commit: this.#show,
+        resolve: ({ firstPosition, lastPosition }) => resolve({ firstPosition, lastPosition, versions }),
+        reject,
+      });
+      const versions = new Map<string, number>();
+      for (const { cell, events } of parts) {
+        append.add(cell, events);
+        versions.set(cell.stream, (versions.get(cell.stream) ?? cell.pending.version) + events.length);
+      }
+      this.#pipeline.add(append);
+    });
   }
 
   /**
@@ -612,6 +616,7 @@ export class EventStore {
       decide,
       durability: this.#durability(options.durability),
       metadata: metadata === undefined ? undefined : copyPlainData(metadata),
+      recordedAt: 0,
       commandId,
       expectedVersion,
       retries: options.retry ?? (expectedVersion === ANY ? DEFAULT_RETRY : 0),
@@ -666,27 +671,21 @@ export class EventStore {
     receipt: Receipt | undefined,
     result: R,
   ): Promise<Executed<R>> {
+    const version = cell.pending.version + emitted.length;
     if (emitted.length === 0 && receipt === undefined) {
       // It decided on nothing, but it saw pending state: its answer must not be heard before that is acknowledged.
-      const executed = { version: cell.pending.version, position: this.#pipeline.lastPosition, result };
-      return this.#pipeline.acknowledged().then(() => executed);
+      const executed = { version, position: this.#pipeline.lastPosition, result };
+      return this.#pipeline.settled(command.durability).then(() => executed);
     }
-    const { durability, metadata } = command;
-    const version = cell.pending.version + emitted.length;
-    // A receipt alone is an entry as well.
-    const count = Math.max(1, emitted.length);
     return new Promise((resolve, reject) => {
-      stageAppend(
-        this.#pipeline,
-        this.#state.cells,
-        [{ cell, events: emitted }],
-        { durability, metadata, recordedAt: this.#parts.now(), receipt },
-        {
-          commit: (entries, position) => this.#commit(entries, position),
-          resolve: (position) => resolve({ version, position: position + count - 1, result }),
-          reject,
-        },
-      );
+      command.recordedAt = this.#parts.now();
+      const append = new StreamsAppend(this.#state.cells, command, {
+        commit: this.#show,
+        resolve: ({ lastPosition }) => resolve({ version, position: lastPosition, result }),
+        reject,
+      });
+      append.add(cell, emitted, receipt);
+      this.#pipeline.add(append);
     });
   }
 
@@ -734,14 +733,14 @@ export class EventStore {
 }
 
 /** What `execute` was given, checked. */
-interface Command<T extends Target, R> {
+interface Command<T extends Target, R> extends AppendFacts {
   readonly target: T;
   readonly definition: AggregateDefinition;
   readonly id: string;
   readonly stream: string;
   readonly decide: (aggregate: InstanceOf<T>) => R;
-  readonly durability: Durability;
-  readonly metadata: Metadata | undefined;
+  /** Set when it has decided. */
+  recordedAt: number;
   readonly commandId: string | undefined;
   readonly expectedVersion: ExpectedVersion;
   readonly retries: number;
