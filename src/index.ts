@@ -57,7 +57,19 @@ export {
   type RecoveryReport,
   type SkippedCheckpoint,
 } from './recovery/index.js';
-export { RecoveryManager, SegmentIndex } from './segment-index/index.js';
+export {
+  IndexSegments,
+  RecoveryManager,
+  SegmentIdUsedError,
+  SegmentIndex,
+  SegmentInMergeError,
+  SegmentManager,
+  UnknownDocumentError,
+  UnknownMergeError,
+  UnknownSegmentError,
+  type LiveSegment,
+  type Merge,
+} from './segment-index/index.js';
 
 export {
   Aggregate,

@@ -162,8 +162,9 @@ export class AppendPipeline {
     append.firstPosition = this.lastPosition + 1;
     this.lastPosition += entries.length;
     append.onStaged();
-    // Nothing was asked for and nobody before waits for more: visible at once, written in the background.
-    const atOnce = durability === 'memory' && this.#uncommitted === 0;
+    // Nothing was asked for and nobody before waits for more: visible at once, written in the background. Not where
+    // the log itself promises no more: then its answer is what was asked for.
+    const atOnce = durability === 'memory' && this.#uncommitted === 0 && this.#options.log.strongest !== 'memory';
     appends.push(append);
     this.#uncommitted++;
     if (atOnce) this.#acknowledge(append);

@@ -8,6 +8,7 @@ export { SubscriptionError, type SubscriptionOptions } from './subscription.js';
 export type { StoreRecovery } from './boot.js';
 export type { Durability } from './durability.js';
 export type { StoredRecord } from './record.js';
+export type { Observable } from 'rxjs';
 export { memoryEngine, type MemoryEngine, type MemoryEngineOptions } from './memory-engine.js';
 export {
   ENTRY_OVERHEAD_BYTES,

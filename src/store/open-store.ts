@@ -89,7 +89,8 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
   }
 }
 
-async function openEngine({ dir, engine, files, now, random }: OpenStoreOptions): Promise<Engine> {
+/** Takes hold of where the options say that the store is. */
+export async function openEngine({ dir, engine, files, now, random }: OpenStoreOptions): Promise<Engine> {
   if ((dir === undefined) === (engine === undefined))
     throw new InvalidArgumentError(
       "Say where the data is, by one of the two: openStore({ dir: './data' }) or { engine }",
