@@ -3,7 +3,9 @@
 // Where a block mixes durabilities, all of it is as durable as its strongest part, so none overtakes another.
 
 import { ByteWriter } from '../bytes/byte-writer.js';
-import { ClosedError, PoisonedError } from '../errors/index.js';
+import { ClosedError, EncodeError, PoisonedError } from '../errors/index.js';
+import { FRAME_HEADER_BYTES } from '../wal/format.js';
+import { MAX_BATCH_BYTES } from '../wal/staging.js';
 import { stronger, type Durability } from './durability.js';
 import { encodeEntry, type StoreEntry } from './entry.js';
 import type { EventLog } from './event-log.js';
@@ -49,11 +51,13 @@ export class AppendPipeline {
   readonly #options: PipelineOptions;
   #gathering: Batch = { writer: new ByteWriter(BUFFER_BYTES), appends: [] };
   #spare: ByteWriter | undefined;
-  #inFlight: readonly Waiting[] = [];
   #inFlightBytes = 0;
   /** Appends that are not acknowledged yet. */
   #uncommitted = 0;
   #running: Promise<void> | undefined;
+  /** Everything up to here was written by the log; less than `committedPosition` where nothing more was asked for. */
+  #writtenPosition: number;
+  #writeWatchers: (() => void)[] = [];
   #roomWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
   #closed = false;
 
@@ -61,6 +65,7 @@ export class AppendPipeline {
     this.#options = options;
     this.lastPosition = lastPosition;
     this.committedPosition = lastPosition;
+    this.#writtenPosition = lastPosition;
   }
 
   /** Throws unless entries can be staged. */
@@ -103,6 +108,7 @@ export class AppendPipeline {
       for (const entry of entries) {
         encodeEntry(entry, writer);
         ends.push(writer.length);
+        if (writer.length - start + ends.length * FRAME_HEADER_BYTES > MAX_BATCH_BYTES) throw tooMuch();
       }
     } catch (error) {
       writer.length = start;
@@ -133,11 +139,17 @@ export class AppendPipeline {
     return { firstPosition, lastPosition, settled: promise };
   }
 
-  /** Resolves once everything staged so far is acknowledged. */
-  async acknowledged(): Promise<void> {
-    if (this.failure !== undefined) throw this.failure;
-    const last = this.#gathering.appends.at(-1) ?? this.#inFlight.at(-1);
-    if (last !== undefined && !last.committed) await last.settled;
+  /** Resolves once everything staged so far is acknowledged, and as durable as asked for now. */
+  settled(durability: Durability): Promise<void> {
+    return this.stage([], durability, { commit: () => undefined }).settled;
+  }
+
+  /** Resolves once the log can be read up to a position: what is acknowledged from memory may not be written yet. */
+  async written(position: number): Promise<void> {
+    while (this.#writtenPosition < position) {
+      if (this.failure !== undefined) throw this.failure;
+      await new Promise<void>((resolve) => this.#writeWatchers.push(resolve));
+    }
   }
 
   /** Refuses what comes from now on, and waits for what is in flight. */
@@ -171,7 +183,6 @@ export class AppendPipeline {
 
   async #write({ writer, appends }: Batch): Promise<void> {
     this.#inFlightBytes = writer.length;
-    this.#inFlight = appends;
     const { log } = this.#options;
     const entries: Uint8Array[] = [];
     let durability: Durability = 'flush';
@@ -189,7 +200,6 @@ export class AppendPipeline {
       .append({ firstPosition, epoch: log.epoch, entries, groups, durability })
       .catch((cause: unknown) => ({ kind: 'unknown', cause }) as const);
     this.#inFlightBytes = 0;
-    this.#inFlight = [];
     if (outcome.kind !== 'done') {
       this.#fail(appends, outcome.kind === 'unknown' ? outcome.cause : new Error(outcome.reason));
       return;
@@ -198,7 +208,14 @@ export class AppendPipeline {
       writer.length = 0;
       this.#spare = writer;
     }
+    this.#writtenPosition = appends.at(-1)!.lastPosition;
     for (const append of appends) if (!append.committed) this.#acknowledge(append);
+    // Those that asked for nothing were only waiting for their turn.
+    for (const append of this.#gathering.appends) {
+      if (append.durability !== 'memory') break;
+      if (!append.committed) this.#acknowledge(append);
+    }
+    for (const tell of this.#writeWatchers.splice(0)) tell();
     if (!this.full) for (const waiter of this.#roomWaiters.splice(0)) waiter.resolve();
   }
 
@@ -220,9 +237,14 @@ export class AppendPipeline {
       { entryId: first, cause },
     );
     for (const append of waiting) if (!append.committed) append.reject(this.failure);
+    for (const tell of this.#writeWatchers.splice(0)) tell();
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.failure);
     this.#options.onFailure(this.failure);
   }
+}
+
+function tooMuch(): EncodeError {
+  return new EncodeError(`What is appended together may take ${MAX_BATCH_BYTES} bytes; append it in several parts`);
 }
 
 function deferred(): { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } {

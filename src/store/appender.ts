@@ -44,6 +44,8 @@ export function stageAppend(
   streams: readonly StreamEvents[],
   facts: AppendFacts,
   commit: (entries: readonly StagedEntry[], firstPosition: number) => void,
+  /** What goes to the log right behind the records, or not at all. */
+  behind: readonly StoreEntry[] = [],
 ): StagedAppend {
   const staged: StagedEntry[] = [];
   const pending = new Map<Cell, Snapshot>();
@@ -74,6 +76,7 @@ export function stageAppend(
       entry: { kind: 'receipt', stream: cell.stream, version: cell.pending.version, receipt: facts.receipt },
     });
   }
+  for (const entry of behind) staged.push({ entry });
   return pipeline.stage(
     staged.map(({ entry }) => entry),
     facts.durability,

@@ -15,8 +15,10 @@
 import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { uncheckedMessagePackCodec } from '../codec/index.js';
-import { DecodeError, FormatError } from '../errors/index.js';
+import { DecodeError, EncodeError, FormatError } from '../errors/index.js';
+import { MAX_PAYLOAD_BYTES } from '../wal/format.js';
 import { walEntryCodec, type WalEntry } from '../wal/index.js';
+import { largestField } from './largest-field.js';
 import type { Metadata } from './record.js';
 
 /** What a command answered, kept so that asking again gives the same answer. */
@@ -53,9 +55,24 @@ const NO_METADATA: Metadata = Object.freeze({});
 const FIRST_ARRAY_BYTE = 0x90;
 const arrays = uncheckedMessagePackCodec<readonly unknown[]>();
 
+/** Throws {@link EncodeError} that names the largest field if it takes more than 16 MiB. */
 export function encodeEntry(entry: StoreEntry, writer: ByteWriter): void {
+  const start = writer.length;
   if (entry.kind === 'wal') walEntryCodec.encode(entry.entry, writer);
   else arrays.encode(toArray(entry), writer);
+  const size = writer.length - start;
+  if (size > MAX_PAYLOAD_BYTES) throw tooLarge(entry, size);
+}
+
+function tooLarge(entry: StoreEntry, size: number): EncodeError {
+  const { kind, ...fields } = entry;
+  const field = largestField(fields).replace(/^receipt\./, '');
+  const what = kind === 'record' ? `Event '${entry.type}' for '${entry.stream}'` : `An entry of kind '${kind}'`;
+  return new EncodeError(
+    `${what} takes ${size} bytes, the most is ${MAX_PAYLOAD_BYTES}; most of it is in '${field}'. Keep it elsewhere, or ` +
+      'append it in parts',
+    { field },
+  );
 }
 
 export function decodeEntry(reader: ByteReader): StoreEntry {

@@ -17,7 +17,7 @@ import {
 import type { SegmentPlan } from './segment-file.js';
 
 /** Largest batch: a reader has to hold one whole to know that it is whole. */
-const MAX_BATCH_BYTES: number = 64 * 1024 * 1024;
+export const MAX_BATCH_BYTES: number = 64 * 1024 * 1024;
 
 /** Buffers up to this size are used again. */
 const KEEP_BYTES = 8 * 1024 * 1024;
