@@ -8,7 +8,6 @@ import {
   type AggregateDefinition,
   type AggregateRoot,
   type DefinedAggregate,
-  type DefinedInstance,
   type Emitted,
   type Event,
 } from '../aggregate/index.js';
@@ -51,21 +50,14 @@ import { stateAtPosition, stateAtVersion } from './time-travel.js';
 import { streamOf, type AggregateTypes } from './types.js';
 
 type AnyRoot = AggregateRoot<object, Event>;
-type AnyDefined = DefinedAggregate<never, never, never>;
+/** What `defineAggregate` returned, whatever its types. */
+type AnyDefined = Pick<DefinedAggregate<object, Event, object>, 'definition' | 'make'>;
 
-/** State type of an aggregate, deeply read-only. */
-export type StateOf<T> = T extends new () => { readonly state: infer S }
-  ? S
-  : T extends DefinedAggregate<infer S, infer E, infer C>
-    ? DefinedInstance<S, E, C>['state']
-    : unknown;
+/** State type of an aggregate, deeply read-only: `StateOf<typeof Account>`. */
+export type StateOf<T> = InstanceOf<T> extends { readonly state: infer S } ? S : unknown;
 
-/** What commands of a target are called on. */
-export type InstanceOf<T> = T extends new () => infer A
-  ? A
-  : T extends DefinedAggregate<infer S, infer E, infer C>
-    ? DefinedInstance<S, E, C>
-    : never;
+/** What commands of an aggregate are called on: `InstanceOf<typeof Account>` is `Account`. */
+export type InstanceOf<T> = T extends new () => infer A ? A : T extends { readonly make: () => infer A } ? A : never;
 
 /** Anything that {@link EventStore.execute} takes. */
 export type Target = (new () => AnyRoot) | AnyDefined;
