@@ -61,7 +61,7 @@ export interface DefineAggregateOptions<S extends object, D, C> {
    */
   readonly reduce: { readonly [T in keyof D]: (state: Draft<S>, event: Event<T & string, D[T]>) => void };
   /** By event type: element i turns the data of version i + 1 into that of version i + 2. */
-  readonly upcast?: { readonly [T in keyof D]?: readonly ((data: never) => unknown)[] };
+  readonly upcast?: { readonly [T in keyof NoInfer<D>]?: readonly ((data: never) => unknown)[] };
   /** By state version: turns a checkpointed state of that version into one of the next. */
   readonly migrate?: Readonly<Record<number, (state: never) => unknown>>;
   /**

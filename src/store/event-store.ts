@@ -6,8 +6,6 @@ import {
   endSession,
   isPromiseLike,
   type AggregateDefinition,
-  type AggregateRoot,
-  type DefinedAggregate,
   type Emitted,
   type Event,
 } from '../aggregate/index.js';
@@ -47,20 +45,9 @@ import type { StoreState } from './store-state.js';
 import { Subscription, type SubscriptionHost, type SubscriptionOptions } from './subscription.js';
 import { Tail, type TailSource } from './tail.js';
 import { stateAtPosition, stateAtVersion } from './time-travel.js';
-import { streamOf, type AggregateTypes } from './types.js';
+import { streamOf, type AggregateTypes, type InstanceOf, type StateOf, type Target } from './types.js';
 
-type AnyRoot = AggregateRoot<object, Event>;
-/** What `defineAggregate` returned, whatever its types. */
-type AnyDefined = Pick<DefinedAggregate<object, Event, object>, 'definition' | 'make'>;
-
-/** State type of an aggregate, deeply read-only: `StateOf<typeof Account>`. */
-export type StateOf<T> = InstanceOf<T> extends { readonly state: infer S } ? S : unknown;
-
-/** What commands of an aggregate are called on: `InstanceOf<typeof Account>` is `Account`. */
-export type InstanceOf<T> = T extends new () => infer A ? A : T extends { readonly make: () => infer A } ? A : never;
-
-/** Anything that {@link EventStore.execute} takes. */
-export type Target = (new () => AnyRoot) | AnyDefined;
+export type { InstanceOf, StateOf, Target } from './types.js';
 
 /** What `decide` of {@link EventStore.execute} may return: anything but a promise. */
 export type Decided<R> = R extends PromiseLike<unknown> ? 'A command decides at once; fetch what it needs before' : R;
@@ -426,9 +413,7 @@ export class EventStore {
    * for await (const { data } of store.readAll<MoneyDeposited>({ aggregates: [Account], types: ['MoneyDeposited'] }))
    *   total += data.amount;
    */
-  async *readAll<E extends Event = Event>(
-    options: ReadOptions & { readonly aggregates?: readonly Target[] } = {},
-  ): AsyncGenerator<StoredRecord<E>, void, undefined> {
+  async *readAll<E extends Event = Event>(options: ReadOptions = {}): AsyncGenerator<StoredRecord<E>, void, undefined> {
     this.#checkReadable();
     yield* readAll<E>(this.#tails, options);
   }

@@ -6,7 +6,7 @@ import { InvalidArgumentError, TruncatedError } from '../errors/index.js';
 import type { EventLog } from './event-log.js';
 import type { Holds } from './holds.js';
 import type { StoredRecord } from './record.js';
-import type { AggregateTypes } from './types.js';
+import type { AggregateTypes, Target } from './types.js';
 
 export interface ReadOptions {
   /** First position that is wanted. Default: the first that the log still holds. */
@@ -22,7 +22,7 @@ export interface ReadOptions {
   /** Only these streams. */
   readonly streams?: readonly string[];
   /** Only streams of these aggregates. */
-  readonly aggregates?: readonly unknown[];
+  readonly aggregates?: readonly Target[];
   /** Only records for which this is true. */
   readonly filter?: (record: StoredRecord) => boolean;
 }

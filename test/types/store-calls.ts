@@ -168,6 +168,24 @@ export const FromEvents = defineAggregate('balance', {
   }),
 });
 
+export const Upcasting = defineAggregate('upcasting', {
+  initial: { total: 0 },
+  reduce: { Paid: (state, event: Event<'Paid', { cents: number }>) => void (state.total += event.data.cents) },
+  // Says nothing about what the event is now.
+  upcast: { Paid: [(data: { euros: number }) => ({ cents: data.euros * 100 })] },
+  commands: (bill) => ({
+    pay: (cents: number) => bill.emit('Paid', { cents }),
+    // @ts-expect-error of an older version
+    payEuros: (euros: number) => bill.emit('Paid', { euros }),
+  }),
+});
+defineAggregate('upcasting', {
+  initial: { total: 0 },
+  reduce: { Paid: (state: { total: number }) => void state.total++ },
+  // @ts-expect-error an unknown event
+  upcast: { Lost: [] },
+});
+
 export const mistaken = defineAggregate('mistaken', {
   initial: { count: 0 },
   // @ts-expect-error a reducer whose event is not that of its name
