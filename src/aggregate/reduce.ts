@@ -2,23 +2,14 @@
 // change. A reducer that throws, or that leaves something in the state that a checkpoint could not hold, leaves the
 // state as it was.
 
-import {
-  createDraft,
-  current,
-  finishDraft,
-  isDraft,
-  isDraftable,
-  type Draft,
-  type Immutable,
-  type Objectish,
-} from 'immer';
+import { createDraft, current, finishDraft, isDraft, isDraftable, type Draft, type Objectish } from 'immer';
 import { copyPlainData } from '../codec/index.js';
 import { CairnError, EncodeError, InvalidArgumentError } from '../errors/index.js';
 import type { AggregateDefinition, Upcaster } from './definition.js';
 import type { Event } from './event.js';
 import { checkState } from './plain-state.js';
 
-export type { Draft, Immutable } from 'immer';
+export type { Draft } from 'immer';
 
 /** The state after `event`, which gets frozen. Throws {@link ReducerError} with the reducer's error as its cause. */
 export function reduce<S>(definition: AggregateDefinition<S>, state: S, event: Event): S {
@@ -154,5 +145,9 @@ export function upcast(definition: AggregateDefinition, type: string, data: unkn
   return upcasted;
 }
 
-/** Deeply read-only, as state is to everyone but reducers. */
-export type ReadonlyState<S> = Immutable<S>;
+/** Deeply read-only, as state is to everyone but reducers. What plain data knows besides fields and lists stays as it is. */
+export type ReadonlyState<S> = S extends Uint8Array | Date
+  ? S
+  : S extends object
+    ? { readonly [K in keyof S]: ReadonlyState<S[K]> }
+    : S;

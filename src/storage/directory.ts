@@ -2,8 +2,8 @@
 // so that a simulated disk can number them, fail any one of them, and cut the power between two.
 //
 // What an implementation must promise is checked by `directoryConformance` in `cairnlog/testing`. Durability is always
-// two steps here and never implied: `datasync` makes a file's bytes and size durable, `syncDirectory` makes the names
-// in a directory durable.
+// asked for and never implied: `datasync` makes a file's bytes and size durable, `writeDurably` only those it writes,
+// and `syncDirectory` the names in a directory.
 
 /** What {@link Directory.stat} knows of a path. */
 export interface FileInfo {
@@ -16,7 +16,8 @@ export interface FileInfo {
 
 /**
  * An open file. Offsets and sizes are bytes. One operation is in flight at a time; the caller sees to that.
- * `read` and `write` may do less than asked, as the system calls may: use `readFully` and `writeFully`.
+ * `read`, `write` and `writeDurably` may do less than asked, as the system calls may: use `readFully`, `writeFully` and
+ * `writeFullyDurably`.
  */
 export interface FileHandle {
   /** Path inside the directory. */
@@ -25,6 +26,12 @@ export interface FileHandle {
   read(target: Uint8Array, offset: number): Promise<number>;
   /** Writes `source` at `offset`; resolves to the bytes written, which may be fewer. A gap reads as zeros. */
   write(source: Uint8Array, offset: number): Promise<number>;
+  /**
+   * Optional: {@link write} and a sync of these bytes in one step, for less than the two cost. Resolves once the bytes
+   * written, and as much of the file's size as it takes to read them, are durable. It need not do anything for what
+   * was written before: that is what {@link datasync} is for. After a failure their fate is unknown, as after any.
+   */
+  writeDurably?(source: Uint8Array, offset: number): Promise<number>;
   /** Makes all bytes written through this handle, and the file's size, durable. */
   datasync(): Promise<void>;
   /** Cuts or extends (with zeros) the file. Durable after the next {@link datasync}. */

@@ -1,6 +1,6 @@
 // A Directory on the file system. Owns plain descriptors, each opened once, used for every operation on its file and
 // closed once: syncing through another descriptor can miss the write error, and a collected FileHandle object closes
-// its descriptor under whoever still uses the number.
+// its descriptor under whoever still uses the number. The one exception, for durable writes, is in descriptor.ts.
 
 import * as fs from 'node:fs';
 import * as path from 'node:path';
@@ -12,15 +12,12 @@ import {
   PathError,
   StorageError,
 } from '../errors/index.js';
+import { closeDescriptor, FILE_FLAGS, openDescriptor, openSynced } from './descriptor.js';
 import type { Directory, FileHandle, FileInfo, Lock, OpenMode } from './directory.js';
 import { defaultLockProvider, type LockProvider } from './lock-provider.js';
 import { normalizePath, parentOf } from './path.js';
 
 const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
-// 0 where the platform has no such flag (Windows).
-const O_NOFOLLOW = (fs.constants as { O_NOFOLLOW?: number }).O_NOFOLLOW ?? 0;
-// O_NONBLOCK so that a fifo planted under a file's name cannot hang the open.
-const O_NONBLOCK = (fs.constants as { O_NONBLOCK?: number }).O_NONBLOCK ?? 0;
 
 /** Options of {@link FsDirectory.open}. */
 export interface FsDirectoryOptions {
@@ -59,8 +56,8 @@ export class FsDirectory implements Directory {
     const { normal, absolute } = await this.#resolve(name);
     const flags = mode === 'read' ? O_RDONLY : mode === 'update' ? O_RDWR : O_RDWR | O_CREAT | O_EXCL;
     return attempt(normal, async () => {
-      const descriptor = await openDescriptor(absolute, flags | O_NOFOLLOW | O_NONBLOCK);
-      const file = new FsFile(normal, descriptor);
+      const descriptor = await openDescriptor(absolute, flags | FILE_FLAGS);
+      const file = new FsFile(normal, absolute, descriptor, mode !== 'read');
       try {
         if (!(await file.isRegular())) throw new PathError('Not a regular file', { path: normal });
         return file;
@@ -157,11 +154,16 @@ export class FsDirectory implements Directory {
 
 class FsFile implements FileHandle {
   readonly path: string;
+  readonly #absolute: string;
   #descriptor: number | undefined;
+  /** Whose writes are durable when they return. `unasked` until the first durable write, `undefined` if there is none. */
+  #synced: number | 'unasked' | undefined;
 
-  constructor(name: string, descriptor: number) {
+  constructor(name: string, absolute: string, descriptor: number, writable: boolean) {
     this.path = name;
+    this.#absolute = absolute;
     this.#descriptor = descriptor;
+    this.#synced = writable ? 'unasked' : undefined;
   }
 
   isRegular(): Promise<boolean> {
@@ -174,6 +176,17 @@ class FsFile implements FileHandle {
 
   write(source: Uint8Array, offset: number): Promise<number> {
     return this.#run((descriptor, done) => fs.write(descriptor, source, 0, source.length, offset, done), offset);
+  }
+
+  async writeDurably(source: Uint8Array, offset: number): Promise<number> {
+    if (this.#descriptor !== undefined && this.#synced === 'unasked')
+      this.#synced = await openSynced(this.#absolute, this.#descriptor);
+    const synced = this.#synced as number | undefined;
+    if (this.#descriptor !== undefined && synced !== undefined)
+      return this.#run((_, done) => fs.write(synced, source, 0, source.length, offset, done), offset);
+    const count = await this.write(source, offset);
+    await this.datasync();
+    return count;
   }
 
   datasync(): Promise<void> {
@@ -190,11 +203,17 @@ class FsFile implements FileHandle {
 
   async close(): Promise<void> {
     const descriptor = this.#descriptor;
+    const synced = this.#synced;
     if (descriptor === undefined) return;
     // Forgotten first: whatever close says, the number may already belong to another file.
     this.#descriptor = undefined;
-    await new Promise<void>((resolve, reject) => {
-      fs.close(descriptor, (error) => (error ? reject(translate(error, this.path)) : resolve()));
+    this.#synced = undefined;
+    await attempt(this.path, async () => {
+      try {
+        if (typeof synced === 'number') await closeDescriptor(synced);
+      } finally {
+        await closeDescriptor(descriptor);
+      }
     });
   }
 
@@ -213,12 +232,6 @@ class FsFile implements FileHandle {
   }
 }
 
-function openDescriptor(absolute: string, flags: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    fs.open(absolute, flags, 0o666, (error, descriptor) => (error ? reject(error) : resolve(descriptor)));
-  });
-}
-
 /** On Windows a folder cannot be synced; NTFS journals names itself, and the promise there is the weaker for it. */
 async function syncFolder(absolute: string): Promise<void> {
   if (process.platform === 'win32') return;
@@ -226,7 +239,7 @@ async function syncFolder(absolute: string): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => fs.fsync(descriptor, (error) => (error ? reject(error) : resolve())));
   } finally {
-    await new Promise<void>((resolve, reject) => fs.close(descriptor, (error) => (error ? reject(error) : resolve())));
+    await closeDescriptor(descriptor);
   }
 }
 

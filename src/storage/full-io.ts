@@ -17,10 +17,30 @@ export async function readFully(file: FileHandle, target: Uint8Array, offset: nu
 }
 
 /** Writes all of `source` at `offset`, or throws; then some of it may be in the file. */
-export async function writeFully(file: FileHandle, source: Uint8Array, offset: number): Promise<void> {
+export function writeFully(file: FileHandle, source: Uint8Array, offset: number): Promise<void> {
+  return writeAll(file, (rest, at) => file.write(rest, at), source, offset);
+}
+
+/**
+ * {@link writeFully}, and all of `source` is durable when it resolves. Bytes that were written before and not synced
+ * may stay so.
+ */
+export async function writeFullyDurably(file: FileHandle, source: Uint8Array, offset: number): Promise<void> {
+  if (file.writeDurably !== undefined)
+    return writeAll(file, (rest, at) => file.writeDurably!(rest, at), source, offset);
+  await writeFully(file, source, offset);
+  await file.datasync();
+}
+
+async function writeAll(
+  file: FileHandle,
+  write: (rest: Uint8Array, at: number) => Promise<number>,
+  source: Uint8Array,
+  offset: number,
+): Promise<void> {
   let done = 0;
   while (done < source.length) {
-    const count = await file.write(done === 0 ? source : source.subarray(done), offset + done);
+    const count = await write(done === 0 ? source : source.subarray(done), offset + done);
     checkCount(count, source.length - done, file, offset + done, 'write');
     if (count === 0)
       throw new StorageError('A write made no progress; is the disk full?', { path: file.path, offset: offset + done });

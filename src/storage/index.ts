@@ -3,7 +3,7 @@
 export type { Directory, FileHandle, FileInfo, Lock, OpenMode } from './directory.js';
 export { FsDirectory, type FsDirectoryOptions } from './fs-directory.js';
 export { MemoryDirectory } from './memory-directory.js';
-export { readFully, writeFully } from './full-io.js';
+export { readFully, writeFully, writeFullyDurably } from './full-io.js';
 export {
   makeDirectoryDurable,
   readBytes,

@@ -145,6 +145,10 @@ class MemoryFileHandle implements FileHandle {
     return source.length;
   }
 
+  writeDurably(source: Uint8Array, offset: number): Promise<number> {
+    return this.write(source, offset);
+  }
+
   async datasync(): Promise<void> {
     this.#check(0, false);
   }

@@ -3,31 +3,41 @@
 // Where a block mixes durabilities, all of it is as durable as its strongest part, so none overtakes another.
 
 import { ByteWriter } from '../bytes/byte-writer.js';
-import { ClosedError, EncodeError, PoisonedError } from '../errors/index.js';
-import { FRAME_HEADER_BYTES } from '../wal/format.js';
-import { MAX_BATCH_BYTES } from '../wal/staging.js';
-import { stronger, type Durability } from './durability.js';
-import { encodeEntry, type StoreEntry } from './entry.js';
-import type { EventLog } from './event-log.js';
+import { ClosedError, EncodeError, FencedError, PoisonedError } from '../errors/index.js';
+import { deferred } from './deferred.js';
+import { covers, stronger, type Durability } from './durability.js';
+import { encodeEntry, tooLarge, type StoreEntry } from './entry.js';
+import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type EventLog } from './event-log.js';
+
+/** Who is told what becomes of an append. At durability `memory` that may be during the call. */
+export interface Told extends Settled {
+  /** All entries are encoded and have their positions, the first of them this one. */
+  readonly staged?: ((firstPosition: number) => void) | undefined;
+  /** They are acknowledged; called in order of positions, before `resolve`. */
+  readonly commit: (firstPosition: number) => void;
+}
+
+interface Settled {
+  readonly resolve: (firstPosition: number) => void;
+  readonly reject: (error: Error) => void;
+}
 
 /** An append between the call and its acknowledgement. */
 interface Waiting {
   readonly firstPosition: number;
-  readonly lastPosition: number;
+  /** Of its entries; their ends are in the batch. */
+  readonly count: number;
   readonly durability: Durability;
-  /** Where its entries end in the block's buffer. */
-  readonly ends: readonly number[];
-  readonly commit: () => void;
+  readonly told: Told;
   /** Acknowledged before it was written, because it asked for nothing and nothing before it did. */
   committed: boolean;
-  readonly settled: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
 }
 
 interface Batch {
   readonly writer: ByteWriter;
   readonly appends: Waiting[];
+  /** Where the entries of all appends end in the writer, one after the other. */
+  readonly ends: number[];
 }
 
 const BUFFER_BYTES = 64 * 1024;
@@ -38,7 +48,7 @@ export interface PipelineOptions {
   readonly log: EventLog;
   /** Bytes that may be staged before {@link AppendPipeline.room} makes callers wait. */
   readonly highWaterMarkBytes: number;
-  readonly onFailure: (error: PoisonedError) => void;
+  readonly onFailure: (error: PoisonedError | FencedError) => void;
 }
 
 export class AppendPipeline {
@@ -46,10 +56,11 @@ export class AppendPipeline {
   lastPosition: number;
   /** Everything up to here is acknowledged. */
   committedPosition: number;
-  failure: PoisonedError | undefined;
+  /** Why nothing can be appended any more: the outcome is unknown, or another writer has taken over. */
+  failure: PoisonedError | FencedError | undefined;
 
   readonly #options: PipelineOptions;
-  #gathering: Batch = { writer: new ByteWriter(BUFFER_BYTES), appends: [] };
+  #gathering: Batch = batchIn(new ByteWriter(BUFFER_BYTES));
   #spare: ByteWriter | undefined;
   #inFlightBytes = 0;
   /** Appends that are not acknowledged yet. */
@@ -93,50 +104,65 @@ export class AppendPipeline {
   stage(
     entries: readonly StoreEntry[],
     durability: Durability,
-    told: {
-      /** All entries are encoded and have their positions. */
-      readonly staged?: () => void;
-      /** They are acknowledged; called in order of positions. */
-      readonly commit: (firstPosition: number) => void;
-    },
+    told: Omit<Told, keyof Settled>,
   ): { readonly firstPosition: number; readonly lastPosition: number; readonly settled: Promise<void> } {
+    const { promise, resolve, reject } = deferred();
+    const { staged, commit } = told;
+    const firstPosition = this.stageAndTell(entries, durability, { staged, commit, resolve, reject });
+    return { firstPosition, lastPosition: firstPosition + entries.length - 1, settled: promise };
+  }
+
+  /** {@link stage} for those who have a promise of their own. Returns the first position. */
+  stageAndTell(entries: readonly StoreEntry[], durability: Durability, told: Told): number {
     this.checkOpen();
-    const { writer, appends } = this.#gathering;
+    const { writer, appends, ends } = this.#gathering;
     const start = writer.length;
-    const ends: number[] = [];
+    const before = ends.length;
     try {
+      let from = start;
       for (const entry of entries) {
         encodeEntry(entry, writer);
         ends.push(writer.length);
-        if (writer.length - start + ends.length * FRAME_HEADER_BYTES > MAX_BATCH_BYTES) throw tooMuch();
+        this.#checkSize(
+          entry,
+          writer.length - from,
+          writer.length - start + (ends.length - before) * ENTRY_OVERHEAD_BYTES,
+        );
+        from = writer.length;
       }
     } catch (error) {
       writer.length = start;
+      ends.length = before;
       throw error;
     }
     const firstPosition = this.lastPosition + 1;
-    const lastPosition = this.lastPosition + entries.length;
-    this.lastPosition = lastPosition;
-    told.staged?.();
-    // Nothing was asked for and nobody before waits for more: visible at once, written in the background.
-    const atOnce = durability === 'memory' && this.#uncommitted === 0;
-    const { promise, resolve, reject } = deferred();
+    this.lastPosition += entries.length;
+    told.staged?.(firstPosition);
+    // Nothing was asked for and nobody before waits for more: visible at once, written in the background. Not where
+    // the log itself promises no more: then its answer is what was asked for.
+    const atOnce = durability === 'memory' && this.#uncommitted === 0 && this.#options.log.strongest !== 'memory';
     const append: Waiting = {
       firstPosition,
-      lastPosition,
+      count: entries.length,
       durability,
-      ends,
-      commit: () => told.commit(firstPosition),
+      told,
       committed: false,
-      settled: promise,
-      resolve,
-      reject,
     };
     appends.push(append);
     this.#uncommitted++;
     if (atOnce) this.#acknowledge(append);
     this.#run();
-    return { firstPosition, lastPosition, settled: promise };
+    return firstPosition;
+  }
+
+  /** Throws {@link EncodeError} unless the log can take an entry, and the group that it is part of. */
+  #checkSize(entry: StoreEntry, entryBytes: number, groupBytes: number): void {
+    const { limits } = this.#options.log;
+    if (entryBytes > limits.entryBytes) throw tooLarge(entry, entryBytes, limits.entryBytes);
+    if (groupBytes > limits.blockBytes)
+      throw new EncodeError(
+        `What is appended together takes ${groupBytes} bytes, at most ${limits.blockBytes} are allowed; append it in parts`,
+      );
   }
 
   /** Resolves once everything staged so far is acknowledged, and as durable as asked for now. */
@@ -175,86 +201,141 @@ export class AppendPipeline {
       await callersHaveRun();
       if (this.#gathering.appends.length === 0) return;
       const batch = this.#gathering;
-      this.#gathering = { writer: this.#spare ?? new ByteWriter(BUFFER_BYTES), appends: [] };
+      this.#gathering = batchIn(this.#spare ?? new ByteWriter(BUFFER_BYTES));
       this.#spare = undefined;
       await this.#write(batch);
     }
   }
 
-  async #write({ writer, appends }: Batch): Promise<void> {
+  async #write(batch: Batch): Promise<void> {
+    const { writer, appends } = batch;
     this.#inFlightBytes = writer.length;
-    const { log } = this.#options;
-    const entries: Uint8Array[] = [];
-    let durability: Durability = 'flush';
-    let start = 0;
-    for (const append of appends) {
-      durability = stronger(durability, append.durability);
-      for (const end of append.ends) {
-        entries.push(writer.bytes.subarray(start, end));
-        start = end;
+    let first = 0;
+    let firstEntry = 0;
+    while (first < appends.length) {
+      const { end, endEntry } = this.#blockEnd(batch, first, firstEntry);
+      const block = first === 0 && end === appends.length ? appends : appends.slice(first, end);
+      const outcome = await this.#append(block, batch, firstEntry, endEntry);
+      if (outcome.kind !== 'done') {
+        this.#inFlightBytes = 0;
+        this.#fail(appends.slice(first), outcome);
+        return;
       }
+      // Before the last acknowledgement, as those who hear it look at what is staged.
+      if (end === appends.length) {
+        this.#inFlightBytes = 0;
+        this.#recycle(writer);
+      }
+      const last = block.at(-1)!;
+      this.#writtenPosition = last.firstPosition + last.count - 1;
+      for (const append of block) if (!append.committed) this.#acknowledge(append);
+      for (const tell of this.#writeWatchers.splice(0)) tell();
+      first = end;
+      firstEntry = endEntry;
     }
-    const firstPosition = appends[0]!.firstPosition;
-    const groups = appends.map((append) => append.ends.length);
-    const outcome = await log
-      .append({ firstPosition, epoch: log.epoch, entries, groups, durability })
-      .catch((cause: unknown) => ({ kind: 'unknown', cause }) as const);
-    this.#inFlightBytes = 0;
-    if (outcome.kind !== 'done') {
-      this.#fail(appends, outcome.kind === 'unknown' ? outcome.cause : new Error(outcome.reason));
-      return;
-    }
-    if (writer.bytes.length <= KEEP_BYTES) {
-      writer.length = 0;
-      this.#spare = writer;
-    }
-    this.#writtenPosition = appends.at(-1)!.lastPosition;
-    for (const append of appends) if (!append.committed) this.#acknowledge(append);
-    // Those that asked for nothing were only waiting for their turn.
+    this.#acknowledgeWhatAskedForNothing();
+    if (!this.full) for (const waiter of this.#roomWaiters.splice(0)) waiter.resolve();
+  }
+
+  /** Those at durability `memory` that were only waiting for their turn. */
+  #acknowledgeWhatAskedForNothing(): void {
+    if (this.#options.log.strongest === 'memory') return;
     for (const append of this.#gathering.appends) {
-      if (append.durability !== 'memory') break;
+      if (append.durability !== 'memory') return;
       if (!append.committed) this.#acknowledge(append);
     }
-    for (const tell of this.#writeWatchers.splice(0)) tell();
-    if (!this.full) for (const waiter of this.#roomWaiters.splice(0)) waiter.resolve();
+  }
+
+  /** Indexes behind the last append, and its last entry, that fit into a block with `appends[first]`. */
+  #blockEnd({ appends, ends }: Batch, first: number, firstEntry: number): { end: number; endEntry: number } {
+    const { blockBytes } = this.#options.log.limits;
+    const start = ends[firstEntry - 1] ?? 0;
+    let endEntry = firstEntry;
+    let end = first;
+    for (; end < appends.length; end++) {
+      const next = endEntry + appends[end]!.count;
+      const bytes = (ends[next - 1] ?? 0) - start + (next - firstEntry) * ENTRY_OVERHEAD_BYTES;
+      if (end > first && bytes > blockBytes) break;
+      endEntry = next;
+    }
+    return { end, endEntry };
+  }
+
+  async #append(
+    appends: readonly Waiting[],
+    { writer, ends }: Batch,
+    firstEntry: number,
+    endEntry: number,
+  ): Promise<AppendOutcome> {
+    const { log } = this.#options;
+    let durability: Durability = covers(log.strongest, 'flush') ? 'flush' : log.strongest;
+    for (const append of appends)
+      if (append.durability !== durability && covers(log.strongest, append.durability))
+        durability = stronger(durability, append.durability);
+    const entries: Uint8Array[] = [];
+    let start = ends[firstEntry - 1] ?? 0;
+    for (let index = firstEntry; index < endEntry; index++) {
+      const end = ends[index]!;
+      entries.push(writer.bytes.subarray(start, end));
+      start = end;
+    }
+    const firstPosition = appends[0]!.firstPosition;
+    const groups = appends.map(({ count }) => count);
+    try {
+      return await log.append({ firstPosition, epoch: log.epoch, entries, groups, durability });
+    } catch (cause) {
+      return { kind: 'unknown', cause };
+    }
+  }
+
+  #recycle(writer: ByteWriter): void {
+    if (writer.bytes.length > KEEP_BYTES) return;
+    writer.length = 0;
+    this.#spare = writer;
   }
 
   #acknowledge(append: Waiting): void {
     append.committed = true;
     this.#uncommitted--;
-    this.committedPosition = append.lastPosition;
-    append.commit();
-    append.resolve();
+    this.committedPosition = append.firstPosition + append.count - 1;
+    const { told } = append;
+    told.commit(append.firstPosition);
+    told.resolve(append.firstPosition);
   }
 
-  #fail(appends: readonly Waiting[], cause: unknown): void {
+  #fail(appends: readonly Waiting[], outcome: Exclude<AppendOutcome, { kind: 'done' }>): void {
     const waiting = [...appends, ...this.#gathering.appends];
-    this.#gathering = { writer: new ByteWriter(BUFFER_BYTES), appends: [] };
-    const first = this.committedPosition + 1;
-    this.failure = new PoisonedError(
-      `The store cannot append any more: ${cause instanceof Error ? cause.message : String(cause)}. ` +
-        `Whether positions ${first} to ${this.lastPosition} are stored is unknown. Close the store and open it again`,
-      { entryId: first, cause },
-    );
-    for (const append of waiting) if (!append.committed) append.reject(this.failure);
+    this.#gathering = batchIn(new ByteWriter(BUFFER_BYTES));
+    this.failure = this.#failureOf(outcome, appends[0]!.firstPosition);
+    for (const { committed, told } of waiting) if (!committed) told.reject(this.failure);
     for (const tell of this.#writeWatchers.splice(0)) tell();
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.failure);
     this.#options.onFailure(this.failure);
   }
+
+  /** `entryId`: first position of the block that was refused. */
+  #failureOf(outcome: Exclude<AppendOutcome, { kind: 'done' }>, entryId: number): PoisonedError | FencedError {
+    const which = entryId > this.lastPosition ? 'Nothing' : `Of positions ${entryId} to ${this.lastPosition} nothing`;
+    if (outcome.kind === 'conflict')
+      return new FencedError(
+        `Another writer has taken over the log: ${outcome.reason}. ${which} was stored. ` +
+          'Close this store, and go on with the one that has the log now',
+        { entryId },
+      );
+    return new PoisonedError(
+      `The store cannot append any more: ${messageOf(outcome.cause)}. ` +
+        `Whether positions ${entryId} to ${this.lastPosition} are stored is unknown. Close the store and open it again`,
+      { entryId, cause: outcome.cause },
+    );
+  }
 }
 
-function tooMuch(): EncodeError {
-  return new EncodeError(`What is appended together may take ${MAX_BATCH_BYTES} bytes; append it in several parts`);
+function batchIn(writer: ByteWriter): Batch {
+  return { writer, appends: [], ends: [] };
 }
 
-function deferred(): { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } {
-  let resolve!: () => void;
-  let reject!: (error: Error) => void;
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Resolves after all microtasks that are due now, and those they lead to. */

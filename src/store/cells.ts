@@ -18,6 +18,8 @@ export class Cell {
   readonly definition: AggregateDefinition | undefined;
   pending: Snapshot;
   committed: Snapshot;
+  /** Whether it is the cell of its stream for good. */
+  isKept = false;
 
   constructor(stream: string, definition: AggregateDefinition | undefined) {
     this.stream = stream;
@@ -60,7 +62,9 @@ export class Cells {
   }
 
   keep(cell: Cell): void {
-    if (!this.#cells.has(cell.stream)) this.#cells.set(cell.stream, cell);
+    if (cell.isKept || this.#cells.has(cell.stream)) return;
+    cell.isKept = true;
+    this.#cells.set(cell.stream, cell);
   }
 
   find(stream: string): Cell | undefined {

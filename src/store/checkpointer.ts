@@ -5,6 +5,7 @@
 import { InvalidArgumentError } from '../errors/index.js';
 import type { CheckpointDescription, Engine, LogPart } from './event-log.js';
 import type { Hold, Holds } from './holds.js';
+import type { After } from './timers.js';
 
 /** When checkpoints are taken: as soon as one of the limits is reached. */
 export interface CheckpointPolicy {
@@ -52,6 +53,7 @@ export interface CheckpointerOptions {
   readonly sync: () => Promise<void>;
   /** Appends the mark of a checkpoint. */
   readonly mark: (name: string, position: number) => Promise<void>;
+  readonly after: After;
   readonly onError: (error: unknown) => void;
 }
 
@@ -61,7 +63,8 @@ export class Checkpointer {
   #running: Promise<CheckpointResult> | undefined;
   #entries = 0;
   #bytes = 0;
-  #timer: NodeJS.Timeout | undefined;
+  /** Calls the next checkpoint by interval off. */
+  #cancel: (() => void) | undefined;
   #replayRate: number;
   #stopped = false;
   #lastPosition: number;
@@ -94,11 +97,15 @@ export class Checkpointer {
       this.#bytes >= (byteLimit ?? Infinity) ||
       this.#entries / this.#replayRate >= (recoveryMs ?? Infinity);
     if (due) this.#start();
-    else if (intervalMs !== undefined && this.#timer === undefined && !this.#stopped)
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        this.#start();
-      }, intervalMs).unref();
+    else if (intervalMs !== undefined && this.#cancel === undefined && !this.#stopped)
+      this.#cancel = this.#options.after(
+        intervalMs,
+        () => {
+          this.#cancel = undefined;
+          this.#start();
+        },
+        true,
+      );
   }
 
   /** Takes a checkpoint now; one that is being taken is waited for first, since it began earlier. */
@@ -112,7 +119,7 @@ export class Checkpointer {
   /** Starts no more, and waits for the one that is being taken. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    clearTimeout(this.#timer);
+    this.#cancel?.();
     while (this.#running !== undefined) await this.#running.catch(() => undefined);
   }
 
@@ -151,8 +158,8 @@ export class Checkpointer {
   async #take(): Promise<CheckpointResult> {
     const begun = performance.now();
     const { engine, cut, sync, mark } = this.#options;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#cancel?.();
+    this.#cancel = undefined;
     this.#entries = 0;
     this.#bytes = 0;
     const { position, items } = cut();

@@ -1,6 +1,6 @@
 // What the store puts into its log, and its bytes. A domain entry is a MessagePack array, whose first byte is 0x90 or
 // above; a WalEntry (the marks of checkpoints, the vocabulary of a search index) begins with its tag, 0 to 5. So both
-// kinds live in one log and share one recovery point.
+// kinds live in one log and share one recovery point. wal-record.ts has the layout of the latter.
 //
 //   [0, stream, version, type, eventVersion, recordedAt, data, metadata]                     record
 //   [0, stream, version, type, eventVersion, recordedAt, data, metadata, commandId, ...result]  last one of a command
@@ -16,10 +16,10 @@ import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { uncheckedMessagePackCodec } from '../codec/index.js';
 import { DecodeError, EncodeError, FormatError } from '../errors/index.js';
-import { MAX_PAYLOAD_BYTES } from '../wal/format.js';
 import { walEntryCodec, type WalEntry } from '../wal/index.js';
 import { largestField } from './largest-field.js';
 import type { Metadata } from './record.js';
+import { decodeWalRecord, encodeWalRecord, isWalType, type WalRecord } from './wal-record.js';
 
 /** What a command answered, kept so that asking again gives the same answer. */
 export interface Receipt {
@@ -49,27 +49,26 @@ export type StoreEntry =
   | { readonly kind: 'parked'; readonly subscription: string; readonly position: number; readonly error: string }
   | { readonly kind: 'unparked'; readonly subscription: string; readonly position: number }
   | { readonly kind: 'unsubscribed'; readonly subscription: string }
-  | { readonly kind: 'wal'; readonly entry: WalEntry };
+  /** The mark of a checkpoint. */
+  | { readonly kind: 'wal'; readonly entry: WalEntry & { readonly type: 'Checkpoint' } };
 
 const NO_METADATA: Metadata = Object.freeze({});
 const FIRST_ARRAY_BYTE = 0x90;
 const arrays = uncheckedMessagePackCodec<readonly unknown[]>();
 
-/** Throws {@link EncodeError} that names the largest field if it takes more than 16 MiB. */
 export function encodeEntry(entry: StoreEntry, writer: ByteWriter): void {
-  const start = writer.length;
   if (entry.kind === 'wal') walEntryCodec.encode(entry.entry, writer);
+  else if (entry.kind === 'record' && isWalType(entry.type) && encodeWalRecord(toWalRecord(entry), writer)) return;
   else arrays.encode(toArray(entry), writer);
-  const size = writer.length - start;
-  if (size > MAX_PAYLOAD_BYTES) throw tooLarge(entry, size);
 }
 
-function tooLarge(entry: StoreEntry, size: number): EncodeError {
+/** Of an entry that takes `size` bytes where `most` are allowed: names the field that is to blame. */
+export function tooLarge(entry: StoreEntry, size: number, most: number): EncodeError {
   const { kind, ...fields } = entry;
   const field = largestField(fields).replace(/^receipt\./, '');
   const what = kind === 'record' ? `Event '${entry.type}' for '${entry.stream}'` : `An entry of kind '${kind}'`;
   return new EncodeError(
-    `${what} takes ${size} bytes, the most is ${MAX_PAYLOAD_BYTES}; most of it is in '${field}'. Keep it elsewhere, or ` +
+    `${what} takes ${size} bytes, at most ${most} are allowed; most of it is in '${field}'. Keep that elsewhere, or ` +
       'append it in parts',
     { field },
   );
@@ -78,9 +77,38 @@ function tooLarge(entry: StoreEntry, size: number): EncodeError {
 export function decodeEntry(reader: ByteReader): StoreEntry {
   const first = reader.bytes[reader.position];
   if (first === undefined) throw new DecodeError('An entry of the store is empty');
-  return first < FIRST_ARRAY_BYTE
-    ? { kind: 'wal', entry: walEntryCodec.decode(reader) }
-    : fromArray(arrays.decode(reader));
+  if (first >= FIRST_ARRAY_BYTE) return fromArray(arrays.decode(reader));
+  const decoded = decodeWalRecord(reader);
+  return 'checkpointPath' in decoded ? { kind: 'wal', entry: decoded } : fromWalRecord(decoded);
+}
+
+function toWalRecord(entry: RecordEntry): WalRecord {
+  const { stream, version, recordedAt, type, eventVersion, data, metadata, receipt } = entry;
+  const more: unknown[] = [];
+  if (metadata !== NO_METADATA || receipt !== undefined || eventVersion !== 1)
+    more.push(eventVersion, metadata === NO_METADATA ? null : metadata);
+  if (receipt !== undefined) pushReceipt(more, receipt);
+  return { stream, version, recordedAt, type, data, more };
+}
+
+function fromWalRecord({ stream, version, recordedAt, type, data, more }: WalRecord): RecordEntry {
+  const [eventVersion = 1, metadata = null, commandId, result] = more as [
+    number?,
+    (Metadata | null)?,
+    string?,
+    unknown?,
+  ];
+  return {
+    kind: 'record',
+    stream,
+    version,
+    type,
+    eventVersion,
+    recordedAt,
+    data: deepFreeze(data),
+    metadata: metadata === null ? NO_METADATA : (deepFreeze(metadata) as Metadata),
+    receipt: commandId === undefined ? undefined : { commandId, result: deepFreeze(result) },
+  };
 }
 
 function toArray(entry: Exclude<StoreEntry, { kind: 'wal' }>): unknown[] {

@@ -27,6 +27,7 @@ import type { Observable } from 'rxjs';
 import type { Cell, Snapshot } from './cells.js';
 import { Checkpointer, type CheckpointPolicy, type CheckpointResult, type TruncationReport } from './checkpointer.js';
 import { encodeState } from './checkpoint-items.js';
+import { deferred } from './deferred.js';
 import { checkDurability, covers, type Durability } from './durability.js';
 import type { Receipt, StoreEntry } from './entry.js';
 import type { Engine } from './event-log.js';
@@ -45,6 +46,7 @@ import type { StoreState } from './store-state.js';
 import { Subscription, type SubscriptionHost, type SubscriptionOptions } from './subscription.js';
 import { Tail, type TailSource } from './tail.js';
 import { stateAtPosition, stateAtVersion } from './time-travel.js';
+import type { After } from './timers.js';
 import { streamOf, type AggregateTypes, type InstanceOf, type StateOf, type Target } from './types.js';
 
 export type { InstanceOf, StateOf, Target } from './types.js';
@@ -136,6 +138,7 @@ export interface EventStoreParts {
   readonly checkpoint: CheckpointPolicy;
   readonly highWaterMarkBytes: number;
   readonly now: () => number;
+  readonly after: After;
   readonly onSubscriberError: (error: unknown) => void;
 }
 
@@ -190,6 +193,7 @@ export class EventStore {
           await this.#pipeline.stage([{ kind: 'wal', entry: mark }], engine.log.strongest, { commit: () => undefined })
             .settled;
         },
+        after: parts.after,
         onError: parts.onSubscriberError,
       },
       recovery.checkpoint?.position ?? 0,
@@ -230,40 +234,19 @@ export class EventStore {
    * @example
    * const { version, result } = await store.execute(Account, 'a-1', (account) => account.withdraw(10));
    */
-  async execute<T extends Target, R>(
+  execute<T extends Target, R>(
     target: T,
     id: string,
     decide: ((aggregate: InstanceOf<T>) => R) & ((aggregate: InstanceOf<T>) => Decided<R>),
     options: ExecuteOptions = {},
   ): Promise<Executed<R>> {
-    this.#pipeline.checkOpen();
-    checkDecide(decide);
-    const definition = this.#parts.types.of(target);
-    const stream = streamOf(definition.name, id);
-    const durability = this.#durability(options.durability);
-    const metadata = copyMetadata(options.metadata);
-    const { commandId, expectedVersion = ANY } = options;
-    checkCommandId(commandId);
-    const { retry = expectedVersion === ANY ? DEFAULT_RETRY : 0 } = options;
-    checkRetry(retry);
-    if (this.#pipeline.full) await this.#room();
-    for (let attempt = 0; ; attempt++) {
-      const answered = commandId === undefined ? undefined : this.#answered<Executed<R>>(stream, commandId, durability);
-      if (answered !== undefined) return answered;
-      const { version } = this.#state.cells.of(stream).pending;
-      checkVersion(stream, expectedVersion, version);
-      const { emitted, result } = this.#decide<T, R>(target, definition, id, decide);
-      const cell = this.#state.cells.of(stream);
-      if (cell.pending.version !== version) {
-        // The command itself made something else append to this stream: what it decided on is not true any more.
-        if (attempt >= retry) throw new ConcurrencyError(stream, version, cell.pending.version);
-        continue;
-      }
-      if (commandId === undefined)
-        return this.#stageCommand(cell, emitted, { durability, metadata, receipt: undefined }, result);
-      const receipt = { commandId, result: copyResult(result, commandId) };
-      const executed = this.#stageCommand(cell, emitted, { durability, metadata, receipt }, receipt.result as R);
-      return this.#answer(stream, commandId, durability, executed);
+    // Not an async function: what happens once per command should not take three promises.
+    try {
+      const command = this.#command<T, R>(target, id, decide, options);
+      if (!this.#pipeline.full) return this.#execute(command);
+      return this.#room().then(() => this.#execute(command));
+    } catch (error) {
+      return Promise.reject(error as Error);
     }
   }
 
@@ -319,15 +302,16 @@ export class EventStore {
     }
     const firstPosition = this.#pipeline.lastPosition + 1;
     const appended = Object.freeze({ firstPosition, lastPosition: firstPosition + count - 1, versions });
-    const { settled } = stageAppend(
+    const { promise, resolve, reject } = deferred();
+    stageAppend(
       this.#pipeline,
       this.#state.cells,
       parts,
       { durability, metadata, recordedAt: this.#parts.now(), receipt: undefined },
-      (entries, first) => this.#commit(entries, first),
+      { commit: (entries, position) => this.#commit(entries, position), resolve, reject },
       commandId === undefined ? [] : [receiptOfAppend(commandId, appended)],
     );
-    const answer = settled.then(() => appended);
+    const answer = promise.then(() => appended);
     return commandId === undefined ? answer : this.#answer(OF_THE_STORE, commandId, durability, answer);
   }
 
@@ -493,6 +477,7 @@ export class EventStore {
       tails: this.#tails,
       state: () => this.#state.subscription(name),
       note: (entry) => this.#note(entry),
+      after: this.#parts.after,
     };
     let position = this.#state.subscriptions.get(name)?.position;
     if (position === undefined) {
@@ -636,13 +621,62 @@ export class EventStore {
     return wanted;
   }
 
-  #decide<T extends Target, R>(
+  /** Checks what `execute` was given, and copies what is kept of it. */
+  #command<T extends Target, R>(
     target: T,
-    definition: AggregateDefinition,
     id: string,
     decide: (aggregate: InstanceOf<T>) => R,
+    options: ExecuteOptions,
+  ): Command<T, R> {
+    this.#pipeline.checkOpen();
+    checkDecide(decide);
+    const definition = this.#parts.types.of(target);
+    const { commandId, expectedVersion = ANY, retry = expectedVersion === ANY ? DEFAULT_RETRY : 0 } = options;
+    checkCommandId(commandId);
+    checkRetry(retry);
+    return {
+      target,
+      definition,
+      id,
+      stream: streamOf(definition.name, id),
+      decide,
+      durability: this.#durability(options.durability),
+      metadata: copyMetadata(options.metadata),
+      commandId,
+      expectedVersion,
+      retry,
+    };
+  }
+
+  #execute<T extends Target, R>(command: Command<T, R>): Promise<Executed<R>> {
+    const { stream, commandId } = command;
+    const { cells } = this.#state;
+    for (let attempt = 0; ; attempt++) {
+      const answered =
+        commandId === undefined ? undefined : this.#answered<Executed<R>>(stream, commandId, command.durability);
+      if (answered !== undefined) return answered;
+      const before = cells.of(stream);
+      const { version } = before.pending;
+      checkVersion(stream, command.expectedVersion, version);
+      const { emitted, result } = this.#decide(command, before.pending);
+      // The command itself may have made something else append to this stream; a new stream has its cell from that.
+      const cell = before.isKept ? before : cells.of(stream);
+      if (cell.pending.version !== version) {
+        // What it decided on is not true any more.
+        if (attempt >= command.retry) throw new ConcurrencyError(stream, version, cell.pending.version);
+        continue;
+      }
+      if (commandId === undefined) return this.#stageCommand(command, cell, emitted, undefined, result);
+      const receipt = { commandId, result: copyResult(result, commandId) };
+      const executed = this.#stageCommand(command, cell, emitted, receipt, receipt.result as R);
+      return this.#answer(stream, commandId, command.durability, executed);
+    }
+  }
+
+  #decide<T extends Target, R>(
+    { target, definition, id, decide }: Command<T, R>,
+    pending: Snapshot,
   ): { readonly emitted: readonly Emitted[]; readonly result: R } {
-    const { pending } = this.#state.cells.of(streamOf(definition.name, id));
     const root = (typeof target === 'function' ? new target() : target.make()) as InstanceOf<T> & object;
     beginSession(root, definition, id, pending.state, pending.version);
     try {
@@ -658,28 +692,35 @@ export class EventStore {
     }
   }
 
-  async #stageCommand<R>(
+  #stageCommand<T extends Target, R>(
+    command: Command<T, R>,
     cell: Cell,
     emitted: readonly Emitted[],
-    facts: { durability: Durability; metadata: Metadata | undefined; receipt: Receipt | undefined },
+    receipt: Receipt | undefined,
     result: R,
   ): Promise<Executed<R>> {
-    const version = cell.pending.version + emitted.length;
-    if (emitted.length === 0 && facts.receipt === undefined) {
+    if (emitted.length === 0 && receipt === undefined) {
       // It decided on nothing, but it saw pending state: its answer must not be heard before that is acknowledged.
-      const position = this.#pipeline.lastPosition;
-      await this.#pipeline.settled(facts.durability);
-      return { version, position, result };
+      const executed = { version: cell.pending.version, position: this.#pipeline.lastPosition, result };
+      return this.#pipeline.settled(command.durability).then(() => executed);
     }
-    const staged = stageAppend(
-      this.#pipeline,
-      this.#state.cells,
-      [{ cell, events: emitted }],
-      { ...facts, recordedAt: this.#parts.now() },
-      (entries, firstPosition) => this.#commit(entries, firstPosition),
-    );
-    await staged.settled;
-    return { version, position: staged.lastPosition, result };
+    const { durability, metadata } = command;
+    const version = cell.pending.version + emitted.length;
+    // A receipt alone is an entry as well.
+    const count = Math.max(1, emitted.length);
+    return new Promise((resolve, reject) => {
+      stageAppend(
+        this.#pipeline,
+        this.#state.cells,
+        [{ cell, events: emitted }],
+        { durability, metadata, recordedAt: this.#parts.now(), receipt },
+        {
+          commit: (entries, position) => this.#commit(entries, position),
+          resolve: (position) => resolve({ version, position: position + count - 1, result }),
+          reject,
+        },
+      );
+    });
   }
 
   /** The answer to what was done before, or is being done; as durable as is asked for now. */
@@ -724,6 +765,14 @@ export class EventStore {
 
   /** Makes acknowledged entries visible: to the next load, to projections, and then to whoever watches. */
   #commit(entries: readonly StagedEntry[], firstPosition: number): void {
+    if (!this.#feed.watched && !this.#changes.watched && this.#state.projections.size === 0) {
+      // Nobody looks at records: none are made.
+      let position = firstPosition;
+      for (const { entry, snapshot } of entries) this.#state.apply(entry, position++, snapshot);
+      this.#checkpointer.note(entries.length, 0);
+      if (this.#commits.watched) this.#commits.publish([position - 1]);
+      return;
+    }
     const records: StoredRecord[] = [];
     const changes: Change[] = [];
     for (const [index, { entry, cell, snapshot }] of entries.entries()) {
@@ -738,6 +787,20 @@ export class EventStore {
     if (changes.length > 0) this.#changes.publish(changes);
     this.#commits.publish([firstPosition + entries.length - 1]);
   }
+}
+
+/** What `execute` was given, checked. */
+interface Command<T extends Target, R> {
+  readonly target: T;
+  readonly definition: AggregateDefinition;
+  readonly id: string;
+  readonly stream: string;
+  readonly decide: (aggregate: InstanceOf<T>) => R;
+  readonly durability: Durability;
+  readonly metadata: Metadata | undefined;
+  readonly commandId: string | undefined;
+  readonly expectedVersion: ExpectedVersion;
+  readonly retry: number;
 }
 
 /** A record and the state that it led to. */

@@ -5,10 +5,11 @@ import type { ByteWriter } from '../bytes/byte-writer.js';
 import { CheckpointFile, checkpointPath, listCheckpoints } from '../checkpoint/index.js';
 import { removeTemporaries } from '../checkpoint/checkpoint-folder.js';
 import { bytesCodec, type Codec } from '../codec/index.js';
-import { CorruptionError } from '../errors/index.js';
 import { makeDirectoryDurable, removeDurable, type Directory } from '../storage/index.js';
 import { manual, WalMaintenance, WalReader, WalWriter, type SegmentRange, type WalObserver } from '../wal/index.js';
+import { MAX_PAYLOAD_BYTES } from '../wal/format.js';
 import { walLayout } from '../wal/layout.js';
+import { MAX_BATCH_BYTES } from '../wal/staging.js';
 import type {
   AppendOutcome,
   Block,
@@ -17,6 +18,7 @@ import type {
   Engine,
   EventLog,
   LogEntry,
+  LogLimits,
   LogPart,
 } from './event-log.js';
 
@@ -63,6 +65,7 @@ export async function openFileEngine(directory: Directory, options: FileEngineOp
 
 class FileLog implements EventLog {
   readonly strongest = 'fsync';
+  readonly limits: LogLimits = { entryBytes: MAX_PAYLOAD_BYTES, blockBytes: MAX_BATCH_BYTES };
   // The lock is the kernel's: there is never a second writer to be told apart from.
   readonly epoch = 1;
   readonly logId: number;
@@ -70,6 +73,8 @@ class FileLog implements EventLog {
   readonly #wal: WalWriter<Uint8Array>;
   readonly #archive: string | undefined;
   #firstPosition: number;
+  /** Set for good by the first append that failed: from then on nobody knows where the log ends. */
+  #failure: { readonly cause: unknown } | undefined;
 
   constructor(wal: WalWriter<Uint8Array>, archive: string | undefined) {
     this.#wal = wal;
@@ -84,12 +89,16 @@ class FileLog implements EventLog {
   }
 
   async append(block: Block): Promise<AppendOutcome> {
+    const wal = this.#wal;
+    if (this.#failure !== undefined) return { kind: 'unknown', cause: this.#failure.cause };
+    if (block.epoch !== this.epoch)
+      return { kind: 'conflict', reason: `The writer's epoch is ${this.epoch}, the block is of epoch ${block.epoch}` };
+    if (block.firstPosition !== wal.nextEntryId)
+      return {
+        kind: 'conflict',
+        reason: `The log continues with ${wal.nextEntryId}, the block begins with ${block.firstPosition}`,
+      };
     try {
-      const wal = this.#wal;
-      if (block.firstPosition !== wal.nextEntryId)
-        throw new CorruptionError(
-          `The log continues with ${wal.nextEntryId}, the block begins with ${block.firstPosition}`,
-        );
       let at = 0;
       for (const size of block.groups) {
         if (size === 0) continue;
@@ -101,6 +110,7 @@ class FileLog implements EventLog {
       else await wal.flush();
       return { kind: 'done' };
     } catch (cause) {
+      this.#failure = { cause };
       return { kind: 'unknown', cause };
     }
   }

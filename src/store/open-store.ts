@@ -5,18 +5,19 @@ import { FsDirectory, type Directory } from '../storage/index.js';
 import { boot } from './boot.js';
 import type { CheckpointPolicy } from './checkpointer.js';
 import { checkDurability, type Durability } from './durability.js';
-import type { Engine } from './event-log.js';
+import type { Engine, EngineSource } from './event-log.js';
 import { EventStore, type Target } from './event-store.js';
 import { openFileEngine, type FileEngineOptions } from './file-engine.js';
 import type { ProjectionDefinition } from './projection.js';
 import { StoreState } from './store-state.js';
+import { nodeTimers, type After } from './timers.js';
 import { AggregateTypes } from './types.js';
 
 export interface OpenStoreOptions {
   /** Folder on disk, or a {@link Directory}. Either this or `engine`. */
   readonly dir?: string | Directory;
-  /** An engine of your own instead of files; the store closes it. */
-  readonly engine?: Engine;
+  /** Another engine than files, opened and closed by the store: `memoryEngine()`, or one of your own. */
+  readonly engine?: EngineSource;
   /** Classes decorated with `@Aggregate`, and what `defineAggregate` returned. */
   readonly aggregates?: readonly Target[];
   readonly projections?: readonly ProjectionDefinition[];
@@ -30,8 +31,12 @@ export interface OpenStoreOptions {
   readonly highWaterMarkBytes?: number;
   /** Of the engine on files. */
   readonly files?: FileEngineOptions;
-  /** Milliseconds since 1970, for `recordedAt`. Default `Date.now`. */
+  /** Milliseconds since 1970, for `recordedAt` and the age of segments. Default `Date.now`. */
   readonly now?: () => number;
+  /** How the store waits: for the next checkpoint by interval, and before a retry. Default: the timers of Node. */
+  readonly after?: After;
+  /** Source of the ids that files get. Default `crypto.randomBytes`. */
+  readonly random?: (size: number) => Uint8Array;
   /** Told what subscribers throw. Default: a process warning. */
   readonly onSubscriberError?: (error: unknown) => void;
 }
@@ -57,7 +62,7 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
   if (!Number.isSafeInteger(receipts) || receipts < 0)
     throw new InvalidArgumentError(`receipts must be a whole number from 0, got ${String(receipts)}`);
   const makeState = (): StoreState => new StoreState(types, projections, receipts);
-  const engine = await engineOf(options);
+  const engine = await openEngine(options);
   try {
     const durability = options.durability ?? engine.log.strongest;
     checkDurability(durability, engine.log.strongest);
@@ -75,6 +80,7 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
       checkpoint,
       highWaterMarkBytes: options.highWaterMarkBytes ?? DEFAULT_HIGH_WATER_MARK_BYTES,
       now: options.now ?? Date.now,
+      after: options.after ?? nodeTimers,
       onSubscriberError: options.onSubscriberError ?? warn,
     });
   } catch (error) {
@@ -83,10 +89,21 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
   }
 }
 
-async function engineOf({ dir, engine, files }: OpenStoreOptions): Promise<Engine> {
-  if (engine !== undefined) return engine;
-  if (dir === undefined) throw new InvalidArgumentError("Say where the data is: openStore({ dir: './data', ... })");
-  return openFileEngine(typeof dir === 'string' ? await FsDirectory.open(dir) : dir, files);
+/** Takes hold of where the options say that the store is. */
+export async function openEngine({ dir, engine, files, now, random }: OpenStoreOptions): Promise<Engine> {
+  if ((dir === undefined) === (engine === undefined))
+    throw new InvalidArgumentError(
+      "Say where the data is, by one of the two: openStore({ dir: './data' }) or { engine }",
+    );
+  if (engine !== undefined) {
+    if (files !== undefined) throw new InvalidArgumentError('files is for a store with dir; set up the engine itself');
+    return engine.open();
+  }
+  return openFileEngine(typeof dir === 'string' ? await FsDirectory.open(dir) : dir!, {
+    ...(now === undefined ? {} : { now }),
+    ...(random === undefined ? {} : { random }),
+    ...files,
+  });
 }
 
 function warn(error: unknown): void {

@@ -19,6 +19,7 @@ import {
   renameDurable,
   writeBytesAtomically,
   writeFully,
+  writeFullyDurably,
 } from '../storage/index.js';
 
 /** One case. `run` rejects if the directory does not do what the case is named after. */
@@ -108,6 +109,25 @@ const CASES: readonly (readonly [string, (directory: Directory) => Promise<void>
     },
   ],
   [
+    'writes durably what it writes plainly, if it can',
+    async (directory) => {
+      await put(directory, 'a', 'hello');
+      const whole = text('_Jim__');
+      await using(await directory.open('a', 'update'), async (file) => {
+        await writeFullyDurably(file, whole.subarray(1, 2), 0);
+        await writeFullyDurably(file, whole.subarray(2, 4), 7);
+        await writeFully(file, text('E'), 1);
+        assert.equal(await file.size(), 9);
+      });
+      whole.fill(0);
+      assert.equal(decode(await readBytes(directory, 'a')), 'JEllo\0\0im');
+      await using(await directory.open('a', 'read'), async (file) => {
+        if (file.writeDurably !== undefined) await rejects(file.writeDurably(text('x'), 0), StorageError);
+      });
+      assert.equal(decode(await readBytes(directory, 'a')), 'JEllo\0\0im');
+    },
+  ],
+  [
     'truncates, and what grows again is zeros',
     async (directory) => {
       await put(directory, 'a', 'abcdef');
@@ -157,6 +177,7 @@ const CASES: readonly (readonly [string, (directory: Directory) => Promise<void>
       await file.close();
       await rejects(file.write(text('x'), 0), ClosedError);
       await rejects(file.read(new Uint8Array(1), 0), ClosedError);
+      if (file.writeDurably !== undefined) await rejects(file.writeDurably(text('x'), 0), ClosedError);
       await rejects(file.datasync(), ClosedError);
       await rejects(file.truncate(0), ClosedError);
       await rejects(file.size(), ClosedError);

@@ -3,6 +3,7 @@
 
 import { StorageError } from '../errors/index.js';
 import type { Directory, FileHandle, FileInfo, Lock, OpenMode } from '../storage/index.js';
+import { writeFullyDurably } from '../storage/index.js';
 
 /** One call to the disk. */
 export interface DiskOperation {
@@ -25,9 +26,9 @@ export interface DiskOperation {
     | 'size'
     | 'close';
   readonly path: string;
-  /** Of `read`, `write` and `truncate`. */
+  /** Of `read`, `write` and `truncate`, and of the `datasync` that is one half of a durable write. */
   readonly offset?: number;
-  /** Of `read` and `write`: how many are asked for. */
+  /** Of `read` and `write`: how many are asked for. Of a durable write's `datasync`: how many it syncs, and no others. */
   readonly bytes?: number;
 }
 
@@ -58,7 +59,7 @@ const MUTATIONS = new Set<DiskOperation['kind']>([
 ]);
 
 /**
- * Injects faults.
+ * Injects faults. A durable write is two operations here, a `write` and then a `datasync`, because it can fail in either.
  *
  * @example
  * const disk = new FaultyDirectory(new MemoryDirectory(), (op) =>
@@ -171,6 +172,15 @@ class FaultyHandle implements FileHandle {
     const count = limit.bytes === 0 ? 0 : await this.#inner.write(source.subarray(0, limit.bytes), offset);
     if (limit.stop) throw stopped(this.path);
     return count;
+  }
+
+  async writeDurably(source: Uint8Array, offset: number): Promise<number> {
+    const bytes = await this.write(source, offset);
+    this.#check({ kind: 'datasync', path: this.path, offset, bytes });
+    if (this.#inner.writeDurably === undefined) await this.#inner.datasync();
+    // The same bytes again, which changes nothing but that they are durable now, and only they.
+    else await writeFullyDurably(this.#inner, source.subarray(0, bytes), offset);
+    return bytes;
   }
 
   async datasync(): Promise<void> {

@@ -238,6 +238,22 @@ function written(inode: Inode): Uint8Array {
   return durable;
 }
 
+/** The platter after a durable write: its sectors, and a size that they fit in. */
+function writtenBetween(inode: Inode, start: number, end: number): Uint8Array {
+  const durable = new Uint8Array(Math.max(inode.durable.length, end));
+  durable.set(inode.durable);
+  for (const sector of sectorsBetween(start, end)) {
+    const at = sector * SECTOR;
+    durable.set(inode.bytes.subarray(at, Math.min(at + SECTOR, inode.size, durable.length)), at);
+  }
+  return durable;
+}
+
+function sectorsBetween(start: number, end: number): number[] {
+  const first = Math.floor(start / SECTOR);
+  return Array.from({ length: Math.ceil(end / SECTOR) - first }, (_, index) => first + index);
+}
+
 function folder(): Inode {
   return { ...file(), kind: 'directory' };
 }
@@ -304,6 +320,19 @@ class SimulatedHandle implements FileHandle {
     return source.length;
   }
 
+  async writeDurably(source: Uint8Array, offset: number): Promise<number> {
+    const count = await this.write(source, offset);
+    const inode = this.#inode;
+    const fails = this.#syncFails();
+    const end = offset + count;
+    if (!fails) inode.durable = writtenBetween(inode, offset, end);
+    // As little as O_DSYNC promises: what is dirty elsewhere stays so, and so does a size that goes beyond.
+    for (const sector of sectorsBetween(offset, end)) inode.dirty.delete(sector);
+    if (inode.durable.length === inode.size) inode.sizeDirty = false;
+    if (fails) throw new StorageError('Injected: EIO at writeDurably', { path: this.path, errno: 'EIO' });
+    return count;
+  }
+
   async datasync(): Promise<void> {
     this.#check();
     const inode = this.#inode;
@@ -344,7 +373,7 @@ class SimulatedHandle implements FileHandle {
   }
 
   #dirty(start: number, end: number): void {
-    for (let sector = Math.floor(start / SECTOR); sector * SECTOR < end; sector++) this.#inode.dirty.add(sector);
+    for (const sector of sectorsBetween(start, end)) this.#inode.dirty.add(sector);
   }
 
   #check(writes = false): void {

@@ -138,7 +138,7 @@ export class CommitLoop {
         await callersHaveRun();
         const chunk = this.#staging.take();
         if (chunk !== undefined) await this.#write(chunk);
-        if (this.durableId < this.#syncTarget && this.#syncIsDue()) await this.#sync();
+        if (this.#syncIsDue(this.flushedId)) await this.#sync();
         this.#answer();
       }
     } catch (error) {
@@ -146,10 +146,11 @@ export class CommitLoop {
     }
   }
 
-  /** Whether somebody waits for the sync of an entry that is written by now. */
-  #syncIsDue(): boolean {
+  /** Whether somebody waits for the sync of an entry up to `writtenId`. */
+  #syncIsDue(writtenId: number): boolean {
+    if (this.durableId >= this.#syncTarget) return false;
     for (const waiter of this.#waiters) {
-      if (waiter.id > this.flushedId) return false;
+      if (waiter.id > writtenId) return false;
       if (waiter.sync && waiter.id > this.durableId) return true;
     }
     return false;
@@ -167,11 +168,14 @@ export class CommitLoop {
     }
     const bytes = writer.length - from;
     this.#sealed = false;
-    await this.#segment.append(writer.bytes.subarray(from, writer.length));
+    const durably = this.#segment.appendsDurably && this.#syncIsDue(lastId);
+    if (durably) await this.#segment.appendDurably(writer.bytes.subarray(from, writer.length));
+    else await this.#segment.append(writer.bytes.subarray(from, writer.length));
     this.flushedId = lastId;
     this.#staging.recycle(chunk);
     const { observer } = this.#options;
     if (observer?.onFlush !== undefined) notify(() => observer.onFlush!(bytes, lastId));
+    if (durably) this.#durable(lastId);
   }
 
   async #sync(): Promise<void> {

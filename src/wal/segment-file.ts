@@ -3,7 +3,7 @@
 // never held an entry, and one that exists proves that the one before it was synced.
 
 import type { Directory, FileHandle } from '../storage/index.js';
-import { writeFully } from '../storage/index.js';
+import { writeFully, writeFullyDurably } from '../storage/index.js';
 import { encodeSegmentHeader, SEGMENT_HEADER_BYTES } from './format.js';
 import type { LogLayout } from './layout.js';
 
@@ -24,7 +24,7 @@ export class SegmentFile {
   end: number;
   readonly #file: FileHandle;
   #fileSize: number;
-  #unsynced = false;
+  #unsynced: boolean;
 
   private constructor(plan: SegmentPlan, file: FileHandle, end: number, fileSize: number) {
     this.plan = plan;
@@ -32,6 +32,8 @@ export class SegmentFile {
     this.#file = file;
     this.end = end;
     this.#fileSize = fileSize;
+    // The zeros of a new one. They need no sync, but durable writes would be slow while they are not on the disk.
+    this.#unsynced = fileSize > end;
   }
 
   /** Takes over a segment that was opened and repaired; its bytes are synced. */
@@ -72,6 +74,19 @@ export class SegmentFile {
     this.#unsynced = true;
     await writeFully(this.#file, bytes, this.end);
     this.end += bytes.length;
+  }
+
+  /** Whether {@link appendDurably} may be used: it syncs the new bytes only, so there must be no others to sync. */
+  get appendsDurably(): boolean {
+    return !this.#unsynced && this.#file.writeDurably !== undefined;
+  }
+
+  /** {@link append} and {@link sync} in one step. */
+  async appendDurably(bytes: Uint8Array): Promise<void> {
+    this.#unsynced = true;
+    await writeFullyDurably(this.#file, bytes, this.end);
+    this.end += bytes.length;
+    this.#unsynced = false;
   }
 
   async sync(): Promise<void> {

@@ -585,10 +585,11 @@ describe('execute', () => {
   it('keeps metadata and the time by the clock it was given', async () => {
     const dir = new MemoryDirectory();
     let time = 1_000;
-    let store = await openStore({ dir, aggregates: [Tally], now: () => time++ });
+    let store = await openStore({ dir, aggregates: [Tally], now: () => time });
     const metadata = { user: { id: 7, roles: ['admin'] }, at: new Date(5), trace: Uint8Array.of(1) };
     const run = store.execute(Tally, 't', (tally) => tally.add(1, 2), { metadata });
     metadata.user.roles.push('changed after the call');
+    time++;
     await run;
     await store.execute(Tally, 't', (tally) => tally.add(3));
     const expected = { user: { id: 7, roles: ['admin'] }, at: new Date(5), trace: Uint8Array.of(1) };

@@ -9,6 +9,9 @@ export const CONTENDERS = {
   'lmdb, without write map': async () => (await import('./lmdb.mjs')).lmdbWithoutWriteMap,
   'lmdb, 1024 per transaction': async () => (await import('./lmdb.mjs')).lmdbInLargeTransactions,
   'classic-level': async () => (await import('./classic-level.mjs')).classicLevel,
+  'bare loop, O_DSYNC': async () => (await import('./bare-loop.mjs')).bareLoopSynced,
+  'bare loop, async': async () => (await import('./bare-loop.mjs')).bareLoopAsync,
+  'bare loop, sync': async () => (await import('./bare-loop.mjs')).bareLoop,
 };
 
 /** @typedef {keyof typeof CONTENDERS} ContenderName */

@@ -1,4 +1,4 @@
-// A single caller that waits for each event: no group to share a sync with.
+// A single caller that waits for each event: no group to share a sync with. The bare loops show what the disk allows.
 
 import { durableRound } from './durable-round.mjs';
 
@@ -11,6 +11,6 @@ export default {
   target: 1,
   cairn: 'cairn',
   peers: ['better-sqlite3'],
-  alsoShown: [],
+  alsoShown: ['bare loop, O_DSYNC', 'bare loop, async', 'bare loop, sync'],
   round: (contender, folder, { milliseconds }) => durableRound(contender, folder, 1, milliseconds),
 };
