@@ -3,9 +3,9 @@
 // Where a block mixes durabilities, all of it is as durable as its strongest part, so none overtakes another.
 
 import { ByteWriter } from '../bytes/byte-writer.js';
-import { ClosedError, FencedError, FormatError, PoisonedError } from '../errors/index.js';
+import { ClosedError, EncodeError, FencedError, PoisonedError } from '../errors/index.js';
 import { covers, stronger, type Durability } from './durability.js';
-import { encodeEntry, type StoreEntry } from './entry.js';
+import { encodeEntry, tooLarge, type StoreEntry } from './entry.js';
 import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type EventLog } from './event-log.js';
 
 /** Entries on their way into the log, and who is told what becomes of them. One object all the way. */
@@ -98,6 +98,9 @@ export class AppendPipeline {
   /** Appends that are not acknowledged yet. */
   #uncommitted = 0;
   #running: Promise<void> | undefined;
+  /** Everything up to here was written by the log; less than `committedPosition` where nothing more was asked for. */
+  #writtenPosition: number;
+  #writeWatchers: (() => void)[] = [];
   #roomWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
   #closed = false;
 
@@ -105,6 +108,7 @@ export class AppendPipeline {
     this.#options = options;
     this.lastPosition = lastPosition;
     this.committedPosition = lastPosition;
+    this.#writtenPosition = lastPosition;
   }
 
   /** Throws unless entries can be staged. */
@@ -151,7 +155,11 @@ export class AppendPipeline {
       for (const { entry } of entries) {
         encodeEntry(entry, writer);
         ends.push(writer.length);
-        this.#checkSize(writer.length - from, writer.length - start + (ends.length - before) * ENTRY_OVERHEAD_BYTES);
+        this.#checkSize(
+          entry,
+          writer.length - from,
+          writer.length - start + (ends.length - before) * ENTRY_OVERHEAD_BYTES,
+        );
         from = writer.length;
       }
     } catch (error) {
@@ -171,13 +179,12 @@ export class AppendPipeline {
     this.#run();
   }
 
-  /** Throws unless the log can take an entry, and the group that it is part of. */
-  #checkSize(entryBytes: number, groupBytes: number): void {
+  /** Throws {@link EncodeError} unless the log can take an entry, and the group that it is part of. */
+  #checkSize(entry: StoreEntry, entryBytes: number, groupBytes: number): void {
     const { limits } = this.#options.log;
-    if (entryBytes > limits.entryBytes)
-      throw new FormatError(`A record takes ${entryBytes} bytes, at most ${limits.entryBytes} are allowed; split it`);
+    if (entryBytes > limits.entryBytes) throw tooLarge(entry, entryBytes, limits.entryBytes);
     if (groupBytes > limits.blockBytes)
-      throw new FormatError(
+      throw new EncodeError(
         `What is appended together takes ${groupBytes} bytes, at most ${limits.blockBytes} are allowed; append it in parts`,
       );
   }
@@ -185,6 +192,14 @@ export class AppendPipeline {
   /** Resolves once everything staged so far is acknowledged, and as durable as asked for now. */
   settled(durability: Durability): Promise<void> {
     return this.stage([], durability, { commit: () => undefined }).settled;
+  }
+
+  /** Resolves once the log can be read up to a position: what is acknowledged from memory may not be written yet. */
+  async written(position: number): Promise<void> {
+    while (this.#writtenPosition < position) {
+      if (this.failure !== undefined) throw this.failure;
+      await new Promise<void>((resolve) => this.#writeWatchers.push(resolve));
+    }
   }
 
   /** Refuses what comes from now on, and waits for what is in flight. */
@@ -235,11 +250,23 @@ export class AppendPipeline {
         this.#inFlightBytes = 0;
         this.#recycle(writer);
       }
+      this.#writtenPosition = block.at(-1)!.lastPosition;
       for (const append of block) if (!append.isCommitted) this.#acknowledge(append);
+      for (const tell of this.#writeWatchers.splice(0)) tell();
       first = end;
       firstEntry = endEntry;
     }
+    this.#acknowledgeWhatAskedForNothing();
     if (!this.full) for (const waiter of this.#roomWaiters.splice(0)) waiter.resolve();
+  }
+
+  /** Those at durability `memory` that were only waiting for their turn. */
+  #acknowledgeWhatAskedForNothing(): void {
+    if (this.#options.log.strongest === 'memory') return;
+    for (const append of this.#gathering.appends) {
+      if (append.durability !== 'memory') return;
+      if (!append.isCommitted) this.#acknowledge(append);
+    }
   }
 
   /** Indexes behind the last append, and its last entry, that fit into a block with `appends[first]`. */
@@ -302,6 +329,7 @@ export class AppendPipeline {
     this.#gathering = batchIn(new ByteWriter(BUFFER_BYTES));
     this.failure = this.#failureOf(outcome, appends[0]!.firstPosition);
     for (const append of waiting) if (!append.isCommitted) append.onFailed(this.failure);
+    for (const tell of this.#writeWatchers.splice(0)) tell();
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.failure);
     this.#options.onFailure(this.failure);
   }

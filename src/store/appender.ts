@@ -84,6 +84,11 @@ export class StreamsAppend extends Append {
     } else (this.#more ??= new Map()).set(cell, snapshot);
   }
 
+  /** What goes to the log right behind the events, or not at all. */
+  addBehind(entry: StoreEntry): void {
+    this.entries.push({ entry });
+  }
+
   // Only then: an entry that could not be encoded leaves no trace.
   override onStaged(): void {
     if (this.#cell !== undefined) this.#keep(this.#cell, this.#snapshot!);

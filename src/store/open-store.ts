@@ -75,7 +75,7 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
       types,
       state,
       recovery,
-      makeState,
+      makePast: () => new StoreState(types, [], 0),
       durability,
       checkpoint,
       highWaterMarkBytes: options.highWaterMarkBytes ?? DEFAULT_HIGH_WATER_MARK_BYTES,

@@ -20,12 +20,12 @@ export class Receipts {
   }
 
   find(stream: string, commandId: string): Answer | undefined {
-    return this.#answers.get(key(stream, commandId));
+    return this.#answers.get(receiptKey(stream, commandId));
   }
 
   add(stream: string, commandId: string, answer: Answer): void {
     if (this.#keep === 0) return;
-    this.#answers.set(key(stream, commandId), answer);
+    this.#answers.set(receiptKey(stream, commandId), answer);
     if (this.#answers.size > this.#keep) this.#answers.delete(this.#answers.keys().next().value!);
   }
 
@@ -38,7 +38,7 @@ export class Receipts {
   }
 }
 
-// Command ids are unique within an aggregate: the same id sent to two of them is two commands.
-function key(stream: string, commandId: string): string {
+/** Command ids are unique within an aggregate: the same id sent to two of them is two commands. */
+export function receiptKey(stream: string, commandId: string): string {
   return JSON.stringify([stream, commandId]);
 }
