@@ -246,7 +246,7 @@ describe('Reducers', () => {
     const state = await after(
       (draft: Loose) => {
         draft['count'] = -(draft['zero'] as number);
-        draft['list'] = [0 * -1, { n: -0 }];
+        draft['list'] = [-(draft['zero'] as number), { n: -0 }];
       },
       {},
       { zero: 0, count: 0, list: [] },

@@ -476,18 +476,17 @@ describe('execute', () => {
       expect([acknowledged, shown, store.position]).to.deep.equal([[1, 2], [1, 2], 2]);
       all.push(add('flush'));
       await disk.blocked();
-      // Behind one that waits, memory waits as well: it must not overtake.
-      all.push(add('memory'));
-      await turn();
-      expect([acknowledged, shown, store.position]).to.deep.equal([[1, 2], [1, 2], 2]);
       expect((await store.load(Tally, 't')).version).to.equal(2);
       const next = async (): Promise<void> => {
         disk.release();
         for (let i = 0; i < 5; i++) await turn();
       };
-      // The first two are written, the flush is on its way; then it is written, and needs no sync.
+      // The first two are written, the flush is on its way. Behind it memory waits as well: it must not overtake.
       await next();
-      all.push(add('fsync'), add('memory'));
+      all.push(add('memory'), add('fsync'), add('memory'));
+      await turn();
+      expect([acknowledged, shown, store.position]).to.deep.equal([[1, 2], [1, 2], 2]);
+      // Now the flush is written, and needs no sync; the memory behind it had only waited for its turn.
       await next();
       expect([acknowledged, shown]).to.deep.equal([
         [1, 2, 3, 4],
@@ -523,6 +522,26 @@ describe('execute', () => {
       disk.releaseAll();
       await looked;
       expect(await repeated).to.include({ version: 1, position: 1, result: 1 });
+      await store.close();
+    });
+
+    it('makes one that asks again for more wait longer than the first', async () => {
+      const disk = new HeldDirectory(new MemoryDirectory());
+      const store = await openStore({ dir: disk, aggregates: [Tally] });
+      disk.holds.add('write');
+      disk.holds.add('datasync');
+      const ask = (durability: 'flush' | 'fsync'): Promise<unknown> =>
+        store.execute(Tally, 't', (tally) => tally.add(1), { durability, commandId: 'c' });
+      const first = ask('flush');
+      await disk.blocked();
+      let isAnswered = false;
+      const second = ask('fsync').finally(() => (isAnswered = true));
+      disk.release();
+      const answer = await first;
+      await disk.blocked();
+      expect(isAnswered).to.equal(false);
+      disk.releaseAll();
+      expect(await second).to.deep.equal(answer);
       await store.close();
     });
 

@@ -217,7 +217,7 @@ describe('Command receipts', () => {
     const ask = fc.record({
       commandId: fc.constantFrom('a', 'b', 'c', 'd'),
       id: fc.constantFrom('x', 'y'),
-      then: fc.constantFrom('go on', 'wait', 'reopen', 'checkpoint' as const),
+      next: fc.constantFrom('go on', 'wait', 'reopen', 'checkpoint' as const),
     });
     await fc.assert(
       fc.asyncProperty(fc.array(ask, { maxLength: 25 }), async (asks) => {
@@ -225,14 +225,14 @@ describe('Command receipts', () => {
         let store = await openStore(optionsOn(dir));
         const first = new Map<string, Promise<Executed<unknown>>>();
         const all: [string, Promise<Executed<unknown>>][] = [];
-        for (const { commandId, id, then } of asks) {
+        for (const { commandId, id, next } of asks) {
           const answer = count(store, commandId, 1, { id });
           const key = `${commandId} ${id}`;
           if (!first.has(key)) first.set(key, answer);
           all.push([key, answer]);
-          if (then !== 'go on') await answer;
-          if (then === 'checkpoint') await store.checkpoint();
-          if (then === 'reopen') {
+          if (next !== 'go on') await answer;
+          if (next === 'checkpoint') await store.checkpoint();
+          if (next === 'reopen') {
             await Promise.all(all.map(([, pending]) => pending));
             await store.close();
             store = await openStore(optionsOn(dir));
