@@ -43,7 +43,7 @@ export interface LogEntry {
 export interface LogPart {
   readonly name: string;
   readonly firstPosition: number;
-  /** `undefined` while entries are added to it. */
+  /** `undefined` while entries are added to it: then it does not go. */
   readonly lastPosition: number | undefined;
 }
 

@@ -261,9 +261,12 @@ export class EventStore {
     try {
       const command = this.#command(target, id, decide, options);
       if (!this.#pipeline.full) return this.#execute(command);
-      return this.#pipeline.room().then(() => this.#execute(command));
+      return this.#pipeline
+        .room()
+        .then(() => this.#execute(command))
+        .catch((error: unknown) => this.#refuse(error));
     } catch (error) {
-      return Promise.reject(error as Error);
+      return this.#refuse(error);
     }
   }
 
@@ -292,8 +295,12 @@ export class EventStore {
     const checks = (options.checks ?? []).map(({ stream, expectedVersion }) => ({ stream, expectedVersion }));
     if (this.#pipeline.full) await this.#pipeline.room();
     this.#pipeline.checkOpen();
-    for (const { stream, expectedVersion } of [...copies, ...checks])
-      checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
+    try {
+      for (const { stream, expectedVersion } of [...copies, ...checks])
+        checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
+    } catch (error) {
+      return this.#refuse(error);
+    }
     const cells = new Map<string, Cell>();
     const parts: StreamEvents[] = [];
     for (const { stream, events } of copies) {
@@ -693,6 +700,17 @@ export class EventStore {
       expectedVersion,
       retries: options.retry ?? (expectedVersion === ANY ? DEFAULT_RETRY : 0),
     };
+  }
+
+  /**
+   * A refusal was decided on pending state, so it is told only once that is acknowledged. Told earlier, it could be about
+   * what never happens; and whoever loads the committed state to try again would find it unchanged, and would go on
+   * trying without ever letting the disk have its turn.
+   */
+  async #refuse(error: unknown): Promise<never> {
+    // That the store is closed was decided on nothing.
+    if (!(error instanceof ClosedError)) await this.#pipeline.acknowledged();
+    throw error;
   }
 
   #execute<T extends Target, R>(command: Command<T, R>): Promise<Executed<R>> {

@@ -93,6 +93,7 @@ export class LogWriter<E> implements AsyncDisposable {
         segmentBytes: options.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
         segmentMaxAgeMs: options.segmentMaxAgeMs ?? Infinity,
         bufferBytes: Math.min(this.#bufferBytes, DEFAULT_BUFFER_BYTES),
+        highWaterMarkBytes: this.#highWaterMark,
         rolls: layout.rolls,
         now: options.now ?? Date.now,
         random: options.random ?? randomBytes,
@@ -203,7 +204,21 @@ export class LogWriter<E> implements AsyncDisposable {
     await this.#settle(true);
   }
 
-  /** Resolves once there is room again below the high-water mark. */
+  /** Whether an append would be refused now, with `BackpressureError`: {@link drain} first. */
+  get needsDrain(): boolean {
+    return this.#staging.bytes >= this.#highWaterMark;
+  }
+
+  /**
+   * Resolves once there is room again below the high-water mark, at once if there is. What else is staged is written
+   * meanwhile, so a producer that waits here goes on while the disk is busy.
+   *
+   * @example
+   * for await (const entry of source) {
+   *   if (wal.needsDrain) await wal.drain();
+   *   wal.append(entry);
+   * }
+   */
   async drain(): Promise<void> {
     if (this.#closing !== undefined) throw closed();
     await this.#loop.drained(this.#highWaterMark);
