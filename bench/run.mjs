@@ -1,6 +1,7 @@
 // Measures cairnlog against other embedded stores, in one run on this machine.
 //
-//   npm run bench:wal                  the whole thing, some minutes
+//   npm run bench:wal                  the log against other embedded stores; the whole thing, some minutes
+//   npm run bench:store                the aggregate store against other event stores; some minutes more
 //   npm run bench:wal -- --quick       smaller and fewer rounds, about a minute: a smoke test, not a result
 //   npm run bench:wal -- --check       exit code 1 if a target is missed
 //   npm run bench:wal -- --only append,replay
@@ -9,7 +10,7 @@
 import { parseArgs } from 'node:util';
 import { installPeers } from './src/peers.mjs';
 
-const SUITES = { wal: () => import('./src/wal-suite.mjs') };
+const SUITES = { wal: () => import('./src/wal-suite.mjs'), store: () => import('./src/store-suite.mjs') };
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

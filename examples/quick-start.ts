@@ -1,25 +1,32 @@
-// Balances of accounts that survive everything: every run finds those of the last one in ./data and adds to them.
+// An account that survives everything: every run finds what the last one left in ./data, and goes on from there.
 
-import { CheckpointPublisher, FsDirectory, messagePackCodec, openWithRecovery } from 'cairnlog';
+import { Aggregate, AggregateRoot, Command, openStore, Reduces, type Event, type Of } from 'cairnlog';
 
-type Entry = { account: string; amount: number } | { checkpoint: string };
-const checkpointCodec = messagePackCodec<[account: string, balance: number]>();
-const add = (balances: Map<string, number>, entry: Entry) =>
-  'account' in entry ? balances.set(entry.account, (balances.get(entry.account) ?? 0) + entry.amount) : balances;
+type State = { balance: number };
+type AccountEvent = Event<'MoneyMoved', { amount: number }>;
 
-const { wal, state, report } = await openWithRecovery(await FsDirectory.open('./data'), {
-  walCodec: messagePackCodec<Entry>(),
-  checkpointCodec,
-  init: () => new Map<string, number>(),
-  restore: (balances, [account, balance]) => balances.set(account, balance),
-  apply: (balances, { entry }) => add(balances, entry),
-});
-console.log(state, `${report.entriesReplayed} entries after ${report.checkpoint?.path ?? 'no checkpoint'}`);
+@Aggregate({ name: 'account', version: 1 })
+class Account extends AggregateRoot<State, AccountEvent> {
+  static readonly initial: State = { balance: 0 };
 
-const deposits = [{ account: 'ada', amount: 100 }, { account: 'bob', amount: 50 }]; // prettier-ignore
-await wal.appendBatchDurable(deposits); // on stable storage, both or neither
-for (const deposit of deposits) add(state, deposit);
+  @Command() move(amount: number) {
+    if (this.state.balance + amount < 0) throw new Error(`Only ${this.state.balance} are left`);
+    this.emit('MoneyMoved', { amount });
+    return this.state.balance; // reduced already
+  }
 
-const makeEntry = (checkpoint: string): Entry => ({ checkpoint }); // marks the checkpoint in the log
-await new CheckpointPublisher({ wal, codec: checkpointCodec, makeEntry }).publish(state, wal.lastEntryId);
-await wal.close();
+  @Reduces('MoneyMoved') static moved(state: State, event: Of<AccountEvent, 'MoneyMoved'>) {
+    state.balance += event.data.amount;
+  }
+}
+
+const store = await openStore({ dir: './data', aggregates: [Account] });
+console.log('replayed', store.recovery.entriesReplayed, 'entries after', store.recovery.checkpoint?.name);
+store.records$.subscribe(({ position, stream, data }) => console.log(position, stream, data)); // committed ones only
+
+await store.execute(Account, 'ada', (account) => account.move(100)); // resolves when it is on stable storage
+const { result } = await store.execute(Account, 'ada', (account) => account.move(-30));
+console.log('Ada has', result);
+
+await store.checkpoint(); // the next start begins here
+await store.close();

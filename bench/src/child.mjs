@@ -4,11 +4,13 @@
 import * as fs from 'node:fs';
 import { CONTENDERS } from './contenders/index.mjs';
 
+/** @import { Contender } from './contender.js' */
 /** @import { Race, Size } from './scenario.js' */
 
 const [scenarioUrl, name] = process.argv.slice(2);
 const { default: race } = /** @type {{ default: Race }} */ (await import(/** @type {string} */ (scenarioUrl)));
-const contender = await CONTENDERS[/** @type {import('./contenders/index.mjs').ContenderName} */ (name)]();
+const contenders = /** @type {Record<string, () => Promise<Contender>>} */ (race.contenders ?? CONTENDERS);
+const contender = await contenders[name]();
 
 process.on('disconnect', () => process.exit());
 process.on('message', (/** @type {Request} */ request) => {

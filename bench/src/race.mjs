@@ -61,6 +61,7 @@ function rowsOf(race, field) {
   return field.map(({ name, figures, mostBehind }) => {
     const isCairn = name === race.cairn;
     const ratio = median(race.cairn) / median(isCairn ? best : name);
+    const target = targetOf(race, name);
     return {
       scenario: race.title,
       contender: name,
@@ -69,10 +70,23 @@ function rowsOf(race, field) {
       figures,
       ...summarize(figures),
       ratio,
-      ...(isCairn ? { target: `${race.target}x ${best}`, reached: ratio >= race.target } : {}),
+      ...(target === undefined
+        ? {}
+        : { target: isCairn ? `${target}x ${best}` : `${target}x`, reached: ratio >= target }),
       ...(mostBehind > 0 ? { mostBehind } : {}),
     };
   });
+}
+
+/**
+ * The ratio that is asked for on the line of a contender.
+ *
+ * @param {Race} race
+ * @param {string} name
+ */
+function targetOf({ target, cairn }, name) {
+  if (typeof target === 'number') return name === cairn ? target : undefined;
+  return /** @type {Record<string, number | undefined>} */ (target)[name];
 }
 
 /**

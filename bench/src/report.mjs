@@ -38,7 +38,7 @@ export function printTable(rows) {
     if (index > 0 && line[0] !== '') console.log();
     print(line);
   }
-  console.log('\nratio: Cairn over this contender; on the line with the target, Cairn over the fastest peer. Medians.');
+  console.log('\nratio: Cairn over this contender; on the line of Cairn, Cairn over the fastest peer. Medians.');
 }
 
 /**

@@ -20,22 +20,24 @@ export interface Round {
 }
 
 /** A race of several contenders; the first is Cairn. `prepare` and `round` run in the contender's own process. */
-export interface Race {
+export interface Race<C extends { readonly how: object } = Contender, Name extends string = ContenderName> {
   readonly id: string;
   readonly title: string;
-  /** Which part of `Contender.how` belongs to it. */
-  readonly uses: keyof Contender['how'];
+  /** Who they are, by name. Default: those of contenders/index.mjs. */
+  readonly contenders?: Readonly<Record<Name, () => Promise<C>>>;
+  /** Which part of `how` belongs to it. */
+  readonly uses: keyof C['how'];
   /** What an acknowledged operation survives. */
   readonly durability: string;
-  /** Cairn's median over the best peer's median should be at least this. */
-  readonly target: number;
-  readonly cairn: ContenderName;
-  readonly peers: readonly ContenderName[];
+  /** Cairn's median over the best peer's median should be at least this; or over that of each peer, by name. */
+  readonly target: number | Readonly<Partial<Record<Name, number>>>;
+  readonly cairn: Name;
+  readonly peers: readonly Name[];
   /** Shown for comparison; not part of the target. */
-  readonly alsoShown: readonly ContenderName[];
+  readonly alsoShown: readonly Name[];
   /** Once before the first round, in the same folder, not timed. */
-  prepare?(contender: Contender, folder: string, size: Size): Promise<void>;
-  round(contender: Contender, folder: string, size: Size): Promise<Round>;
+  prepare?(contender: C, folder: string, size: Size): Promise<void>;
+  round(contender: C, folder: string, size: Size): Promise<Round>;
 }
 
 /** A line of the table. */

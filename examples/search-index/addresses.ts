@@ -1,15 +1,16 @@
-// Where each live document is, by its path: what turns "delete this file" into the segment and number that the log
+// Where each live document is, by its path: what turns "delete this file" into the segment and number that the store
 // speaks of.
 
+import type { LiveSegment } from 'cairnlog';
 import type { DocAddress } from 'cairnlog/wal';
-import type { SegmentView } from './postings.js';
+import type { Postings } from './postings.js';
 
 export class Addresses {
   readonly #byPath = new Map<string, DocAddress>();
 
   /** Notes the live documents of a segment; where a path was noted before, the new place counts. */
-  note(segmentId: number, { postings, deletedDocs }: SegmentView): void {
-    for (const [number, { path }] of postings.documents.entries())
+  note({ segmentId, deletedDocs }: LiveSegment, postings: ReadonlyMap<number, Postings>): void {
+    for (const [number, { path }] of postings.get(segmentId)!.documents.entries())
       if (!deletedDocs.has(number)) this.#byPath.set(path, [segmentId, number]);
   }
 

@@ -19,7 +19,7 @@ export interface Postings {
 /** Contents of a segment, and which of its documents are deleted. */
 export interface SegmentView {
   readonly postings: Postings;
-  readonly deletedDocs: ReadonlySet<number>;
+  readonly deletedDocs: { has(number: number): boolean };
 }
 
 export function buildPostings(documents: readonly Document[]): Postings {
@@ -32,15 +32,14 @@ export function buildPostings(documents: readonly Document[]): Postings {
   return { documents: indexed, terms };
 }
 
-/** Several segments as one, without what is deleted; and for each of them the new numbers of its documents. */
-export function mergePostings(segments: readonly SegmentView[]): {
-  readonly postings: Postings;
-  /** By segment and old number; `undefined` for a document that was deleted. */
-  readonly newNumbers: readonly (readonly (number | undefined)[])[];
-} {
+/**
+ * Several segments as one, without what is deleted. Documents are numbered anew in the order in which they come, which
+ * is what a SegmentManager assumes unless it is told otherwise.
+ */
+export function mergePostings(segments: readonly SegmentView[]): Postings {
   const documents: IndexedDocument[] = [];
   const terms = new Map<string, number[]>();
-  const newNumbers = segments.map(({ postings, deletedDocs }) => {
+  for (const { postings, deletedDocs } of segments) {
     const numbers = postings.documents.map((document, number) =>
       deletedDocs.has(number) ? undefined : documents.push(document) - 1,
     );
@@ -49,9 +48,8 @@ export function mergePostings(segments: readonly SegmentView[]): {
         const number = numbers[list[at]!];
         if (number !== undefined) listOf(terms, term).push(number, list[at + 1]!);
       }
-    return numbers;
-  });
-  return { postings: { documents, terms }, newNumbers };
+  }
+  return { documents, terms };
 }
 
 function listOf(terms: Map<string, number[]>, term: string): number[] {

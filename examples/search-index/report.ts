@@ -1,8 +1,6 @@
 // What the program says: a name for each step, and beside it what happened, in figures.
 
-import type { PublishResult, RecoveryReport } from 'cairnlog';
-import type { MergeInFlight } from 'cairnlog/segment-index';
-import type { OpenReport } from 'cairnlog/wal';
+import type { Merge, SegmentManager, StoreRecovery } from 'cairnlog';
 import cliProgress from 'cli-progress';
 import type { Answer } from './answers.js';
 
@@ -52,30 +50,33 @@ export async function withProgress<T>(total: number, work: (advance: (by: number
   }
 }
 
-export function describeCheckpoint({ lastAppliedId, bytes, truncation }: PublishResult): string {
+export function describeCheckpoint({
+  position,
+  bytes,
+  truncation,
+}: Awaited<ReturnType<SegmentManager['checkpoint']>>): string {
   const removed = truncation.removed.length;
   const log =
     removed === 0
       ? 'no WAL segment removed before there are two checkpoints'
       : `${counted(removed, 'WAL segment')} removed, ${truncation.kept.length} kept`;
-  return `up to entry ${lastAppliedId}, ${bytes} bytes; ${log}`;
+  return `up to position ${position}, ${bytes} bytes; ${log}`;
 }
 
 export function describeRecovery(
-  { checkpoint, skippedCheckpoints, entriesReplayed, lastEntryId, milliseconds }: RecoveryReport,
-  { tornTail }: OpenReport,
-  merges: ReadonlyMap<number, MergeInFlight>,
+  { checkpoint, skippedCheckpoints, entriesReplayed, position, tornTail, milliseconds }: StoreRecovery,
+  merges: readonly Merge[],
 ): string[] {
   return [
-    `from ${checkpoint?.path ?? 'the log alone'} and ${counted(entriesReplayed, 'entry', 'entries')} after it, ` +
-      `up to entry ${lastEntryId}, in ${describeTime(milliseconds)}`,
+    `from ${checkpoint?.name ?? 'the log alone'} and ${counted(entriesReplayed, 'entry', 'entries')} after it, ` +
+      `up to position ${position}, in ${describeTime(milliseconds)}`,
     tornTail === undefined
       ? 'the log ends with a whole entry: no torn tail'
       : `a torn tail of ${tornTail.bytes} bytes was cut off: ${tornTail.reason}`,
-    ...skippedCheckpoints.map(({ path, reason }) => `not used: ${path}, ${reason}`),
-    ...[...merges].map(
-      ([transactionId, { segmentIds }]) =>
-        `merge ${transactionId} of index segments ${segmentIds.join(', ')} was in flight`,
+    ...skippedCheckpoints.map(({ name, reason }) => `not used: ${name}, ${reason}`),
+    ...merges.map(
+      ({ transactionId, sources }) =>
+        `merge ${transactionId} of index segments ${sources.map(({ segmentId }) => segmentId).join(', ')} was in flight`,
     ),
   ];
 }

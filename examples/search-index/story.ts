@@ -15,7 +15,6 @@ import {
   withProgress,
   type Report,
 } from './report.js';
-import { search } from './searcher.js';
 
 /** What the acts share. */
 export interface Stage {
@@ -49,10 +48,9 @@ export async function build(stage: Stage): Promise<void> {
         advance(documents.length);
       }
     });
-    const { length } = index.segments;
     report.step(
       'Index',
-      `${early.length} documents in ${length} index segments, ${describeTime(performance.now() - begun)}`,
+      `${early.length} documents in ${index.segments.size} index segments, ${describeTime(performance.now() - begun)}`,
     );
     await takeCheckpoint(index, report);
 
@@ -71,11 +69,17 @@ export async function build(stage: Stage): Promise<void> {
     const carried = await index.endMerge(merge);
     report.step(
       'Merge',
-      `${merge.segmentIds.length} index segments into one of ${merge.postings.documents.length} documents, ` +
+      `${merge.sources.length} index segments into one of ${merge.postings.documents.length} documents, ` +
         `${carried} of them deleted meanwhile`,
     );
     await takeCheckpoint(index, report);
 
+    const { reopened, opened, kept } = index.searcher.counts;
+    report.step(
+      'Refresh',
+      `the subscription to segments$ has reopened the searcher ${counted(reopened, 'time')}:`,
+      `${counted(opened, 'index segment')} opened, ${counted(kept, 'time')} one was kept as it was`,
+    );
     const answers = answersOf(index, stage);
     report.step('Search', ...answers.slice(0, SHOWN_ANSWERS).flatMap(describeAnswer));
     mustBeAsScanned(stage, answers);
@@ -112,7 +116,7 @@ export async function recover(stage: Stage, answersBefore: readonly Answer[]): P
   const { directory, library, report } = stage;
   const index = await Indexer.open(directory);
   try {
-    report.step('Recover', ...describeRecovery(index.recovery, index.wal.opened, index.merges));
+    report.step('Recover', ...describeRecovery(index.recovery, index.interruptedMerges));
     const cancelled = await index.cancelMerges();
     const orphans = await index.removeOrphans();
     report.step(
@@ -133,7 +137,7 @@ export async function recover(stage: Stage, answersBefore: readonly Answer[]): P
     mustAgree('before the merge', answers, 'after the merge', again);
     report.step(
       'Go on',
-      `merged again, with the same answers: ${library.size} documents in ${index.segments.length} index segments`,
+      `merged again, with the same answers: ${library.size} documents in ${index.segments.size} index segments`,
     );
     await takeCheckpoint(index, report);
   } finally {
@@ -146,8 +150,7 @@ async function takeCheckpoint(index: Indexer, report: Report): Promise<void> {
 }
 
 function answersOf(index: Indexer, { queries }: Stage): Answer[] {
-  const { segments } = index;
-  return answerAll(queries, (query) => search(segments, query));
+  return answerAll(queries, (query) => index.searcher.search(query));
 }
 
 function mustBeAsScanned({ queries, library }: Stage, answers: readonly Answer[]): void {

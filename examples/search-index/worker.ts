@@ -10,7 +10,6 @@ import { readDocument } from './documents.js';
 import { Indexer } from './indexer.js';
 import { buildPostings } from './postings.js';
 import { encodePostings, postingsPath } from './postings-file.js';
-import { search } from './searcher.js';
 
 /** What the worker is to do: one line of JSON on stdin. */
 export interface WorkOrder {
@@ -45,7 +44,7 @@ const merge = await index.startMerge(order.mergeSegments);
 await index.writeMerged(merge);
 const meanwhile = merge.postings.documents.slice(0, 2).map(({ path }) => path);
 tell({ type: 'removed', paths: await index.remove(meanwhile) });
-tell({ type: 'answers', answers: answerAll(order.queries, (query) => search(index.segments, query)) });
+tell({ type: 'answers', answers: answerAll(order.queries, (query) => index.searcher.search(query)) });
 
 // The merged file is whole and its EndMerge is missing. As if that were not enough, another file is only half written.
 const bytes = encodePostings(buildPostings([await readDocument(order.add[0]!)]));

@@ -1,6 +1,7 @@
 // A decorated class as a definition.
 
 import { InvalidArgumentError } from '../errors/index.js';
+import { AggregateRoot } from './aggregate-root.js';
 import { factsChain } from './decorator-facts.js';
 import {
   checkDefinition,
@@ -18,8 +19,13 @@ export function definitionOfClass(constructor: abstract new (...args: never[]) =
   if (known !== undefined) return known;
   const label = `class ${constructor.name}`;
   const chain = factsChain(constructor);
-  const name = chain.find((facts) => facts.name !== undefined)?.name;
-  if (name === undefined) throw new InvalidArgumentError(`${label} is not an aggregate: decorate it with @Aggregate`);
+  const named = chain.find((facts) => facts.name !== undefined);
+  if (named?.name === undefined)
+    throw new InvalidArgumentError(`${label} is not an aggregate: decorate it with @Aggregate`);
+  if (!(constructor.prototype instanceof AggregateRoot))
+    throw new InvalidArgumentError(`${label} must extend AggregateRoot, which gives it state, version and emit`);
+  const problem = chain.flatMap(({ problems }) => problems)[0];
+  if (problem !== undefined) throw new InvalidArgumentError(`${label}: ${problem}`);
   const reducers = new Map<string, Reducer>();
   const upcasters = new Map<string, Map<number, Upcaster>>();
   const migrations = new Map<number, Migration>();
@@ -30,14 +36,16 @@ export function definitionOfClass(constructor: abstract new (...args: never[]) =
       upcasters.set(type, new Map([...(upcasters.get(type) ?? []), ...steps]));
     for (const [from, migration] of facts.migrations) migrations.set(from, migration);
   }
+  const declared = chain.flatMap(({ events }) => (events === undefined ? [] : [events]));
   const definition = checkDefinition({
-    name,
-    version: chain.find((facts) => facts.version !== undefined)?.version,
+    name: named.name,
+    version: named.version,
     initial: (constructor as { initial?: unknown }).initial,
     reducers,
     upcasters,
     migrations,
-    events: chain.flatMap((facts) => facts.events ?? []),
+    events: declared.length === 0 ? undefined : declared.flat(),
+    self: constructor,
     label,
   });
   made.set(constructor, definition);

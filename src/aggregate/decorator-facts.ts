@@ -21,6 +21,8 @@ export interface Facts {
   readonly upcasters: Map<string, Map<number, Upcaster>>;
   readonly migrations: Map<number, Migration>;
   readonly commands: Set<string | symbol>;
+  /** What is wrong with the class. Told when it is used: a class should be definable without a try around it. */
+  readonly problems: string[];
 }
 
 type Metadata = { [FACTS]?: Facts };
@@ -71,6 +73,7 @@ function factsIn(metadata: Metadata): Facts {
       upcasters: new Map(),
       migrations: new Map(),
       commands: new Set(),
+      problems: [],
     };
   return metadata[FACTS]!;
 }

@@ -1,9 +1,8 @@
 // The decorators, each one function for both dialects: legacy (experimentalDecorators) and standard. They only note what
 // they are told; whether it makes sense together is checked when the definition is made of it, at openStore.
 
-import { InvalidArgumentError } from '../errors/index.js';
 import { declaredAsync, factsInContext, isContext, ownFacts, type Facts } from './decorator-facts.js';
-import { sessionOf } from './aggregate-root.js';
+import { asCommand } from './aggregate-root.js';
 import type { Migration, Reducer, Upcaster } from './definition.js';
 
 /** Options of {@link Aggregate}. */
@@ -58,8 +57,9 @@ export function Aggregate(options: AggregateOptions): AggregateDecorator {
 }
 
 /**
- * Marks a static method as the reducer of an event type: a pure function that changes a draft of the state. It is static
- * so that it cannot reach the instance; what it returns is ignored.
+ * Marks a static method as the reducer of an event type: a pure function that changes a draft of the state, or leaves it
+ * alone and returns the next state. It is static so that it cannot reach the instance. If it changes the draft, what it
+ * returns is ignored.
  *
  * @example
  * @Reduces('MoneyDeposited')
@@ -71,7 +71,9 @@ export function Reduces<T extends string>(
   return staticMethod(`@Reduces('${type}')`, (facts, key, method) => {
     const before = facts.reducers.get(type);
     if (before !== undefined)
-      throw new InvalidArgumentError(`'${type}' has two reducers, '${String(before.key)}' and '${String(key)}'`);
+      facts.problems.push(
+        `the event '${type}' has two reducers, '${String(before.key)}' and '${String(key)}'; leave one`,
+      );
     facts.reducers.set(type, { key, reducer: method as Reducer });
   });
 }
@@ -85,8 +87,8 @@ export function Upcasts(type: string, fromVersion: number): StaticMethodDecorato
   return staticMethod(`@Upcasts('${type}', ${fromVersion})`, (facts, key, method) => {
     const steps = facts.upcasters.get(type) ?? new Map<number, Upcaster>();
     if (steps.has(fromVersion))
-      throw new InvalidArgumentError(
-        `'${type}' has two upcasters from version ${fromVersion}, one is '${String(key)}'`,
+      facts.problems.push(
+        `the event '${type}' has two upcasters from version ${fromVersion}, one is '${String(key)}'; leave one`,
       );
     facts.upcasters.set(type, steps.set(fromVersion, method as Upcaster));
   });
@@ -101,47 +103,41 @@ export function Upcasts(type: string, fromVersion: number): StaticMethodDecorato
 export function MigratesState(fromVersion: number): StaticMethodDecorator<(state: never) => unknown> {
   return staticMethod(`@MigratesState(${fromVersion})`, (facts, key, method) => {
     if (facts.migrations.has(fromVersion))
-      throw new InvalidArgumentError(`There are two migrations from version ${fromVersion}, one is '${String(key)}'`);
+      facts.problems.push(`there are two migrations from version ${fromVersion}, one is '${String(key)}'; leave one`);
     facts.migrations.set(fromVersion, method as Migration);
   });
 }
 
 /**
- * Marks a method as a command: it decides on events with `emit`, or throws, and may return a value. It runs at once and
- * must not be async: fetch what it needs before, and pass it in.
+ * Marks a method as a command: it decides on events with `emit`, or throws, and may return a value. One that throws has
+ * decided on nothing, also if its caller catches the error. It runs at once and must not be async: fetch what it needs
+ * before, and pass it in.
+ *
+ * @example
+ * @Command()
+ * withdraw(amount: number): number {
+ *   if (amount > this.state.balance) throw new InsufficientFunds();
+ *   this.emit('MoneyWithdrawn', { amount });
+ *   return this.state.balance; // with what was emitted
+ * }
  */
 export function Command(): InstanceMethodDecorator {
   const decorate = (target: unknown, keyOrContext: unknown, descriptor?: PropertyDescriptor): unknown => {
-    if (isContext(keyOrContext)) {
-      const { kind, name } = keyOrContext;
-      if (kind !== 'method' || keyOrContext.static || keyOrContext.private)
-        throw new InvalidArgumentError(`@Command() on '${String(name)}': not a public instance method`);
-      factsInContext(keyOrContext).commands.add(name);
-      return command(target as Method, name);
+    const isStandard = isContext(keyOrContext);
+    const key = (isStandard ? keyOrContext.name : keyOrContext) as string | symbol;
+    const facts = isStandard ? factsInContext(keyOrContext) : ownFacts(classOf(target));
+    const isMethod = isStandard
+      ? keyOrContext.kind === 'method' && !keyOrContext.static && !keyOrContext.private
+      : typeof target === 'object' && typeof descriptor?.value === 'function';
+    if (!isMethod) {
+      facts.problems.push(`@Command() on '${String(key)}': make it a public method that is not static`);
+      return undefined;
     }
-    const key = keyOrContext as string | symbol;
-    if (typeof target === 'function' || typeof descriptor?.value !== 'function')
-      throw new InvalidArgumentError(`@Command() on '${String(key)}': not a public instance method`);
-    ownFacts((target as object).constructor).commands.add(key);
-    return { ...descriptor, value: command(descriptor.value as Method, key) };
+    facts.commands.add(key);
+    if (isStandard) return asCommand(target as Method, key);
+    return { ...descriptor, value: asCommand(descriptor!.value as Method, key) };
   };
   return decorate as InstanceMethodDecorator;
-}
-
-function command(method: Method, name: string | symbol): Method {
-  const wrapped = function (this: object, ...args: never[]): unknown {
-    sessionOf(this);
-    const result = method.apply(this, args);
-    if (result instanceof Promise) {
-      result.catch(() => undefined);
-      throw new InvalidArgumentError(
-        `The command '${String(name)}' is async; commands decide at once. Fetch what it needs before and pass it in`,
-      );
-    }
-    return result;
-  };
-  Object.defineProperty(wrapped, 'name', { value: method.name });
-  return wrapped;
 }
 
 function staticMethod<Shape extends Method>(
@@ -149,21 +145,21 @@ function staticMethod<Shape extends Method>(
   note: (facts: Facts, key: string | symbol, method: unknown) => void,
 ): StaticMethodDecorator<Shape> {
   const decorate = (target: unknown, keyOrContext: unknown, descriptor?: PropertyDescriptor): void => {
-    if (isContext(keyOrContext)) {
-      const { kind, name } = keyOrContext;
-      if (kind !== 'method' || !keyOrContext.static)
-        throw new InvalidArgumentError(`${label} on '${String(name)}': make it a static method`);
-      note(factsInContext(keyOrContext), name, target);
-      return;
-    }
-    const key = keyOrContext as string | symbol;
-    if (typeof target !== 'function' || typeof descriptor?.value !== 'function')
-      throw new InvalidArgumentError(`${label} on '${String(key)}': make it a static method`);
-    if (declaredAsync(target, key))
-      throw new InvalidArgumentError(
-        `${label} on '${String(key)}': it is async; a reducer must change the draft at once`,
-      );
-    note(ownFacts(target), key, descriptor.value);
+    const isStandard = isContext(keyOrContext);
+    const key = (isStandard ? keyOrContext.name : keyOrContext) as string | symbol;
+    const facts = isStandard ? factsInContext(keyOrContext) : ownFacts(classOf(target));
+    const isStatic = isStandard
+      ? keyOrContext.kind === 'method' && keyOrContext.static
+      : typeof target === 'function' && typeof descriptor?.value === 'function';
+    if (!isStatic) facts.problems.push(`${label} on '${String(key)}': make it a static method`);
+    else if (!isStandard && declaredAsync(target as object, key))
+      facts.problems.push(`${label} on '${String(key)}': it is async, and must come to its end at once`);
+    else note(facts, key, isStandard ? target : descriptor!.value);
   };
   return decorate as StaticMethodDecorator<Shape>;
+}
+
+/** The class that a legacy decorator is in, whose target is the class or its prototype. */
+function classOf(target: unknown): object {
+  return typeof target === 'function' ? target : (target as object).constructor;
 }

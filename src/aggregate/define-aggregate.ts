@@ -1,6 +1,7 @@
 // Aggregates without classes and decorators: a function call with the same parts.
 
-import { emitOn, sessionOf } from './aggregate-root.js';
+import { InvalidArgumentError } from '../errors/index.js';
+import { asCommand, emitOn, sessionOf } from './aggregate-root.js';
 import {
   checkDefinition,
   type AggregateDefinition,
@@ -8,7 +9,7 @@ import {
   type Reducer,
   type Upcaster,
 } from './definition.js';
-import type { DataOf, Event } from './event.js';
+import type { DataOf, Event, Of } from './event.js';
 import type { Draft, ReadonlyState } from './reduce.js';
 
 /** What a command of a defined aggregate works with. */
@@ -22,6 +23,17 @@ export interface CommandContext<S, E extends Event> {
 }
 
 type Commands = Record<string, (...args: never[]) => unknown>;
+
+/**
+ * A reducer for every member of an event union: what `reduce` of {@link defineAggregate} is, for those who write the
+ * union first. One that is missing, or of another event, does not compile.
+ *
+ * @example
+ * const reduce: Reducers<CounterState, CounterEvent> = { Counted: (state, event) => { state.count += event.data.by; } };
+ */
+export type Reducers<S extends object, E extends Event> = {
+  readonly [T in E['type']]: (state: Draft<S>, event: Of<E, T>) => void;
+};
 
 /** The event union of a map from event types to their data. */
 type EventsOf<D> = { [T in keyof D & string]: Event<T, D[T]> }[keyof D & string];
@@ -40,18 +52,25 @@ export interface DefineAggregateOptions<S extends object, D, C> {
   /** Version of the state's shape, from 1. Default 1. */
   readonly version?: number;
   readonly initial: S;
-  /** One reducer for every event: changes a draft of the state; what it returns is ignored. */
+  /**
+   * One reducer for every event: changes a draft of the state, or leaves it alone and returns the next state. If it
+   * changes the draft, what it returns is ignored.
+   */
   readonly reduce: { readonly [T in keyof D]: (state: Draft<S>, event: Event<T & string, D[T]>) => void };
   /** By event type: element i turns the data of version i + 1 into that of version i + 2. */
-  readonly upcast?: { readonly [T in keyof D]?: readonly ((data: never) => unknown)[] };
+  readonly upcast?: { readonly [T in keyof NoInfer<D>]?: readonly ((data: never) => unknown)[] };
   /** By state version: turns a checkpointed state of that version into one of the next. */
   readonly migrate?: Readonly<Record<number, (state: never) => unknown>>;
-  /** Functions that decide on events. Called for every execution with what they work on. */
+  /**
+   * Functions that decide on events: called for every execution with what they work on. Take `aggregate.state` when the
+   * command runs, not before. A command that throws has decided on nothing.
+   */
   readonly commands?: (aggregate: CommandContext<S, EventsOf<D>>) => C;
 }
 
 /**
- * Defines an aggregate without a class. The types of its events are those of the reducers' parameters.
+ * Defines an aggregate without a class. The types of its events are those of the reducers' parameters. Throws
+ * `InvalidArgumentError` that says what to change.
  *
  * @example
  * const Counter = defineAggregate('counter', {
@@ -71,7 +90,7 @@ export function defineAggregate<S extends object, D, C extends Commands = Record
     name,
     version: options.version,
     initial: options.initial,
-    reducers: new Map(Object.entries(options.reduce) as [string, Reducer][]),
+    reducers: new Map(Object.entries(options.reduce ?? {}) as [string, Reducer][]),
     upcasters: new Map(
       Object.entries(options.upcast ?? {}).map(([type, steps]) => [
         type,
@@ -81,13 +100,14 @@ export function defineAggregate<S extends object, D, C extends Commands = Record
     migrations: new Map(
       Object.entries(options.migrate ?? {}).map(([from, migration]) => [Number(from), migration as Migration]),
     ),
-    events: [],
+    events: undefined,
+    self: options.reduce,
     label: `aggregate '${name}'`,
   }) as AggregateDefinition<S, EventsOf<D>>;
-  return { definition, make: () => instance(options.commands as never) as never };
+  return { definition, make: () => instance(name, options.commands as never) as never };
 }
 
-function instance(commands: (context: never) => object = () => ({})): object {
+function instance(aggregate: string, commands: (context: never) => object = () => ({})): object {
   const context = {
     get id() {
       return sessionOf(context).id;
@@ -100,7 +120,14 @@ function instance(commands: (context: never) => object = () => ({})): object {
     },
     emit: (type: string, data: unknown) => emitOn(context, type, data),
   };
-  for (const [name, run] of Object.entries(commands(context as never)))
-    Object.defineProperty(context, name, { value: run });
+  for (const [name, run] of Object.entries(commands(context as never))) {
+    if (Object.hasOwn(context, name))
+      throw new InvalidArgumentError(
+        `aggregate '${aggregate}': a command cannot be called '${name}'; every one has that`,
+      );
+    if (typeof run !== 'function')
+      throw new InvalidArgumentError(`aggregate '${aggregate}': the command '${name}' must be a function`);
+    Object.defineProperty(context, name, { value: asCommand(run as never, name, context) });
+  }
   return context;
 }

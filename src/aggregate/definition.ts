@@ -6,7 +6,7 @@ import { copyPlainData } from '../codec/index.js';
 import { InvalidArgumentError } from '../errors/index.js';
 import type { Event } from './event.js';
 
-/** Changes an immer draft of the state according to an event. What it returns is ignored. */
+/** Changes an immer draft of the state according to an event; or leaves the draft alone and returns the next state. */
 export type Reducer = (draft: never, event: never) => void;
 /** Turns the data of an event as one version wrote it into the data of the next version. */
 export type Upcaster = (data: never) => unknown;
@@ -39,8 +39,10 @@ export interface DefinitionParts {
   readonly reducers: ReadonlyMap<string, Reducer>;
   readonly upcasters: ReadonlyMap<string, ReadonlyMap<number, Upcaster>>;
   readonly migrations: ReadonlyMap<number, Migration>;
-  /** Event types that must have a reducer. */
-  readonly events: readonly string[];
+  /** All event types, where they are declared: those and no others must have a reducer. */
+  readonly events: readonly string[] | undefined;
+  /** What `this` is to reducers, upcasters and migrations. */
+  readonly self: object;
   /** How the author calls it, for messages: `class Account`. */
   readonly label: string;
 }
@@ -52,33 +54,57 @@ export function checkDefinition(parts: DefinitionParts): AggregateDefinition {
     throw new InvalidArgumentError(`${label}: ${what}`);
   };
   if (typeof name !== 'string' || !/^[A-Za-z0-9_.]+$/.test(name))
-    fail(`the name ${JSON.stringify(name)} must be letters, digits, '_' and '.'; '-' separates it from the id`);
+    fail(
+      `the name ${JSON.stringify(name)} must be made of letters, digits, '_' and '.'; in the names of streams '-' ` +
+        'separates it from the id',
+    );
   if (!Number.isSafeInteger(version) || version < 1) fail(`the version must be a whole number from 1, got ${version}`);
   if (typeof parts.initial !== 'object' || parts.initial === null)
-    fail(`the initial state must be an object; give the class a 'static readonly initial'`);
-  for (const type of parts.events)
-    if (!parts.reducers.has(type)) fail(`the event '${type}' is declared but has no reducer; add @Reduces('${type}')`);
-  for (const [type, reducer] of parts.reducers) {
-    if (typeof reducer !== 'function') fail(`the reducer of '${type}' must be a function`);
-    if (isAsync(reducer)) fail(`the reducer of '${type}' is async; a reducer must change the draft at once`);
+    fail(`the initial state must be an object: 'static readonly initial' of a class, or 'initial' of defineAggregate`);
+  checkReducers(parts, fail);
+  for (const [from, migration] of parts.migrations) {
+    if (!(from >= 1 && from < version))
+      fail(`a migration starts from version ${from}, but the aggregate is version ${version}`);
+    if (typeof migration !== 'function') fail(`the migration from version ${from} must be a function`);
+    if (isAsync(migration)) fail(`the migration from version ${from} is async; it must return the state at once`);
   }
-  if (parts.reducers.size === 0) fail('there is no reducer; add at least one');
-  for (const from of parts.migrations.keys())
-    if (from >= version) fail(`a migration starts from version ${from}, but the aggregate is version ${version}`);
+  const { self } = parts;
+  const upcasters = chains(parts, fail);
   return {
     name,
     version,
     initial: initialState(parts.initial, label),
-    reducers: parts.reducers,
-    upcasters: chains(parts, fail),
-    migrations: parts.migrations,
+    reducers: bound(parts.reducers, self),
+    upcasters: new Map([...upcasters].map(([type, chain]) => [type, chain.map((step) => step.bind(self) as Upcaster)])),
+    migrations: bound(parts.migrations, self),
     fingerprint: fingerprint(parts),
   };
 }
 
+function checkReducers({ events, reducers }: DefinitionParts, fail: (what: string) => never): void {
+  for (const type of events ?? [])
+    if (!reducers.has(type)) fail(`the event '${type}' is declared but has no reducer; add @Reduces('${type}')`);
+  for (const [type, reducer] of reducers) {
+    if (type === '' || !type.isWellFormed()) fail(`${JSON.stringify(type)} is no name for an event`);
+    if (typeof reducer !== 'function') fail(`the reducer of '${type}' must be a function`);
+    if (isAsync(reducer))
+      fail(
+        `the reducer of '${type}' is async; it must change the draft at once. Do what takes time before the command`,
+      );
+    if (events !== undefined && !events.includes(type))
+      fail(`there is a reducer for '${type}', which is not among the declared events; add it to 'events'`);
+  }
+  if (reducers.size === 0) fail('there is no reducer; add at least one');
+}
+
+/** Functions as methods of the class that they were written in. */
+function bound<K, F extends (...args: never[]) => unknown>(functions: ReadonlyMap<K, F>, self: object): Map<K, F> {
+  return new Map([...functions].map(([key, fn]) => [key, fn.bind(self) as F]));
+}
+
 function initialState(initial: unknown, label: string): unknown {
   try {
-    return copyPlainData(initial);
+    return copyPlainData(initial, 'initial');
   } catch (cause) {
     throw new InvalidArgumentError(
       `${label}: the initial state must be plain data, so that it can be checkpointed: ${(cause as Error).message}`,
@@ -96,7 +122,9 @@ function chains(parts: DefinitionParts, fail: (what: string) => never): Map<stri
       const step = steps.get(from);
       if (step === undefined)
         return fail(`the upcasters of '${type}' must start from 1, 2, 3, ...; ${from} is missing`);
-      if (isAsync(step)) fail(`the upcaster of '${type}' from version ${from} is async`);
+      if (typeof step !== 'function') fail(`the upcaster of '${type}' from version ${from} must be a function`);
+      if (isAsync(step))
+        fail(`the upcaster of '${type}' from version ${from} is async; it must return the data at once`);
       chain.push(step);
     }
     complete.set(type, chain);

@@ -1,7 +1,7 @@
 // Aggregates: events, reducers, commands, and how they are written.
 
-export type { DataOf, Event, Of } from './event.js';
-export { AggregateRoot, beginSession, endSession, type Emitted } from './aggregate-root.js';
+export { copyEvent, type DataOf, type Event, type Of } from './event.js';
+export { AggregateRoot, beginSession, endSession, isPromiseLike, type Emitted } from './aggregate-root.js';
 export {
   Aggregate,
   Command,
@@ -20,6 +20,7 @@ export {
   type DefineAggregateOptions,
   type DefinedAggregate,
   type DefinedInstance,
+  type Reducers,
 } from './define-aggregate.js';
-export type { AggregateDefinition } from './definition.js';
+export { isAsync, type AggregateDefinition } from './definition.js';
 export { currentEventVersion, reduce, ReducerError, upcast, type Draft, type ReadonlyState } from './reduce.js';

@@ -1,51 +1,112 @@
 // Events → state, through immer: reducers change a draft, everyone else gets frozen states that share what did not
-// change. A reducer that throws leaves the state as it was.
+// change. A reducer that throws, or that leaves something in the state that a checkpoint could not hold, leaves the
+// state as it was.
 
-import { createDraft, finishDraft, isDraftable, type Draft, type Immutable, type Objectish } from 'immer';
-import { CairnError, InvalidArgumentError } from '../errors/index.js';
+import { createDraft, current, finishDraft, isDraft, isDraftable, type Draft, type Objectish } from 'immer';
+import { copyPlainData } from '../codec/index.js';
+import { CairnError, EncodeError, InvalidArgumentError } from '../errors/index.js';
 import type { AggregateDefinition, Upcaster } from './definition.js';
 import type { Event } from './event.js';
+import { checkState } from './plain-state.js';
 
-export type { Draft, Immutable } from 'immer';
+export type { Draft } from 'immer';
 
-/** The state after `event`. Throws {@link ReducerError} with the reducer's error as its cause. */
+/** The state after `event`, which gets frozen. Throws {@link ReducerError} with the reducer's error as its cause. */
 export function reduce<S>(definition: AggregateDefinition<S>, state: S, event: Event): S {
   const reducer = definition.reducers.get(event.type);
   if (reducer === undefined)
-    throw new ReducerError(`'${definition.name}' has no reducer for the event '${event.type}'`, event.type);
+    throw new ReducerError(
+      `'${definition.name}' has no reducer for the event '${event.type}'; add one, also if it does nothing`,
+      event.type,
+    );
   if (!isDraftable(state)) throw new InvalidArgumentError(`The state of '${definition.name}' cannot be drafted`);
-  const draft = createDraft(state as Objectish) as Draft<unknown>;
-  let returned: unknown;
+  const draft = createDraft(state as Objectish) as Draft<object>;
+  let isFinished = false;
   try {
-    returned = (reducer as (draft: unknown, event: Event) => unknown)(draft, event);
+    const returned = (reducer as (draft: unknown, event: Event) => unknown)(draft, Object.freeze(event));
+    if (typeof returned === 'object' && returned !== null) takeReturned(draft, state, returned);
+    isFinished = true;
+    const next = finishDraft(draft) as S & object;
+    return checkState(next, state) ? withoutNegativeZeros(next) : next;
   } catch (cause) {
-    finishDraft(draft as Draft<Objectish>);
-    throw new ReducerError(
-      `The reducer of '${event.type}' in '${definition.name}' threw: ${cause instanceof Error ? cause.message : String(cause)}`,
-      event.type,
+    if (!isFinished) discard(draft);
+    const what =
+      cause instanceof EncodeError
+        ? `made a state that is not plain data, so it could not be checkpointed: ${cause.message}`
+        : cause instanceof AsyncError
+          ? 'is async; a reducer must change the draft at once. Decide in the command, and emit what was decided'
+          : `threw: ${cause instanceof Error ? cause.message : String(cause)}`;
+    throw new ReducerError(`The reducer of '${event.type}' in '${definition.name}' ${what}`, event.type, {
       cause,
-    );
+      field: cause instanceof EncodeError ? cause.field : undefined,
+    });
   }
-  const next = finishDraft(draft as Draft<Objectish>) as S;
-  if (returned instanceof Promise) {
-    // Whatever it comes to, nobody waits for it.
-    returned.catch(() => undefined);
-    throw new ReducerError(
-      `The reducer of '${event.type}' in '${definition.name}' is async; a reducer must change the draft at once`,
-      event.type,
-    );
-  }
-  return next;
 }
 
-/** A reducer is missing, threw, or is async. State is as it was before the event. */
+/** Of a reducer that returned a promise. */
+class AsyncError extends Error {}
+
+/**
+ * An object that a reducer returned without touching the draft is the next state, as in Redux. In every other case what
+ * it returned is ignored: arrow functions return whatever they assigned last.
+ */
+function takeReturned(draft: Draft<object>, state: unknown, returned: object): void {
+  if (typeof (returned as { then?: unknown }).then === 'function') {
+    // Whatever it comes to, nobody waits for it.
+    if (returned instanceof Promise) returned.catch(() => undefined);
+    throw new AsyncError();
+  }
+  if (isDraft(returned) || Array.isArray(returned) !== Array.isArray(state) || current(draft) !== state) return;
+  if (Array.isArray(returned)) {
+    (draft as unknown[]).length = 0;
+    for (const item of returned as unknown[]) (draft as unknown[]).push(item);
+    return;
+  }
+  for (const key of Object.keys(draft))
+    if (!Object.hasOwn(returned, key)) delete (draft as Record<string, unknown>)[key];
+  Object.assign(draft, returned);
+}
+
+function discard(draft: Draft<object>): void {
+  try {
+    finishDraft(draft);
+  } catch {
+    // It holds what cannot be finished; nobody will see it.
+  }
+}
+
+function withoutNegativeZeros<S extends object>(state: S): S {
+  const draft = createDraft(state);
+  mend(draft as Record<string, unknown>);
+  return finishDraft(draft) as S;
+}
+
+function mend(draft: Record<string, unknown>): void {
+  for (const key of Object.keys(draft)) {
+    const value = draft[key];
+    if (Object.is(value, -0)) draft[key] = 0;
+    else if (isDraft(value)) mend(value as Record<string, unknown>);
+  }
+}
+
+/**
+ * A reducer is missing, threw, is async, or made a state that is not plain data; or an upcaster failed. State is as it
+ * was before the event, and nothing was appended.
+ */
 export class ReducerError extends CairnError {
   readonly code = 'CAIRN_REDUCER';
   readonly eventType: string;
+  /** Path of the field of the state that is not plain data, where that is the reason. */
+  readonly field: string | undefined;
 
-  constructor(message: string, eventType: string, cause?: unknown) {
-    super(message, { cause });
+  constructor(
+    message: string,
+    eventType: string,
+    facts: { readonly cause?: unknown; readonly field?: string | undefined } = {},
+  ) {
+    super(message, { cause: facts.cause });
     this.eventType = eventType;
+    this.field = facts.field;
   }
 }
 
@@ -54,19 +115,36 @@ export function currentEventVersion(definition: AggregateDefinition, type: strin
   return (definition.upcasters.get(type)?.length ?? 0) + 1;
 }
 
-/** Data of an older event version as the current one would have it. */
+/** Data of an older event version as the current one would have it; frozen. Throws {@link ReducerError}. */
 export function upcast(definition: AggregateDefinition, type: string, data: unknown, version: number): unknown {
   const chain: readonly Upcaster[] = definition.upcasters.get(type) ?? [];
+  if (version === chain.length + 1) return data;
   if (version > chain.length + 1)
     throw new ReducerError(
       `The event '${type}' was written in version ${version}, '${definition.name}' knows up to ${chain.length + 1}. ` +
         'A newer version of the program wrote it',
       type,
     );
-  let current = data;
-  for (const step of chain.slice(version - 1)) current = (step as (data: unknown) => unknown)(current);
-  return current;
+  let upcasted = data;
+  for (let from = version; from <= chain.length; from++) {
+    try {
+      upcasted = copyPlainData((chain[from - 1] as (data: unknown) => unknown)(upcasted), 'data');
+    } catch (cause) {
+      throw new ReducerError(
+        `The upcaster of '${type}' from version ${from} in '${definition.name}' ` +
+          (cause instanceof EncodeError ? 'made data that is not plain: ' : 'threw: ') +
+          (cause instanceof Error ? cause.message : String(cause)),
+        type,
+        { cause },
+      );
+    }
+  }
+  return upcasted;
 }
 
-/** Deeply read-only, as state is to everyone but reducers. */
-export type ReadonlyState<S> = Immutable<S>;
+/** Deeply read-only, as state is to everyone but reducers. What plain data knows besides fields and lists stays as it is. */
+export type ReadonlyState<S> = S extends Uint8Array | Date
+  ? S
+  : S extends object
+    ? { readonly [K in keyof S]: ReadonlyState<S[K]> }
+    : S;

@@ -6,6 +6,7 @@ import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { CairnError, DecodeError, EncodeError } from '../errors/index.js';
 import type { Codec } from './codec.js';
+import { encodeMessagePack } from './message-pack-encoder.js';
 import { checkPlainData, MAX_DEPTH } from './plain-data.js';
 
 const INITIAL_BYTES = 2048;
@@ -36,15 +37,17 @@ export function uncheckedMessagePackCodec<T>(): Codec<T> {
   // The encoder counts a leaf as a level of its own; too deep a value is the check's to refuse, which names the field.
   const encoder = new Encoder({ initialBufferSize: INITIAL_BYTES, maxDepth: MAX_DEPTH + 1 });
   const decoder = new Decoder();
+  const encodeOther = (value: unknown): Uint8Array => {
+    try {
+      return encoder.encodeSharedRef(value);
+    } catch (cause) {
+      throw new EncodeError(`MessagePack cannot hold this value: ${String(cause)}`, { cause });
+    }
+  };
   return {
     encode(value: T, writer: ByteWriter): void {
-      let encoded: Uint8Array;
-      try {
-        encoded = encoder.encodeSharedRef(value);
-      } catch (cause) {
-        throw new EncodeError(`MessagePack cannot hold this value: ${String(cause)}`, { cause });
-      }
-      writer.write(encoded);
+      // One level more than data may have: the store puts data into an array of its own.
+      encodeMessagePack(value, writer, MAX_DEPTH + 1, encodeOther);
     },
     decode(reader: ByteReader): T {
       try {

@@ -5,11 +5,14 @@ import { EncodeError } from '../errors/index.js';
 /** Levels of nesting a value may have. */
 export const MAX_DEPTH = 100;
 
-/** Throws {@link EncodeError} with the path of the first field that would not come back as it is. */
-export function checkPlainData(value: unknown): void {
+/**
+ * Throws {@link EncodeError} with the path of the first field that would not come back as it is. `root`: what the value
+ * is called in that path, such as `data`.
+ */
+export function checkPlainData(value: unknown, root = ''): void {
   const problem = findProblem(value, 1);
   if (problem === undefined) return;
-  const field = problem.path.reverse().join('').replace(/^\./, '');
+  const field = (root + problem.path.reverse().join('')).replace(/^\./, '');
   throw new EncodeError(`${field === '' ? 'The value' : `Field '${field}'`} ${problem.what}`, { field });
 }
 
@@ -100,11 +103,11 @@ function bad(what: string): Problem {
  * A deep copy that shares nothing with `value` and is frozen all through (bytes and dates, which cannot be frozen, are
  * copied). Throws {@link EncodeError} as {@link checkPlainData} does.
  */
-export function copyPlainData<T>(value: T): T {
+export function copyPlainData<T>(value: T, root = ''): T {
   const copied = copy(value, 1);
   if (copied === NOT_PLAIN) {
     // Only now is it worth finding out what it is, and where.
-    checkPlainData(value);
+    checkPlainData(value, root);
     throw new EncodeError('The value changed while it was copied');
   }
   return copied as T;

@@ -110,6 +110,14 @@ export class PoisonedError extends CairnError {
   readonly code = 'CAIRN_POISONED';
 }
 
+/**
+ * Another writer has taken over the log. Nothing that was not acknowledged was stored, and nothing more will be by this
+ * store: close it. Reads may be behind what the other one has appended.
+ */
+export class FencedError extends CairnError {
+  readonly code = 'CAIRN_FENCED';
+}
+
 /** The object was closed before the call. */
 export class ClosedError extends CairnError {
   readonly code = 'CAIRN_CLOSED';

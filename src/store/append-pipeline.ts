@@ -3,29 +3,44 @@
 // Where a block mixes durabilities, all of it is as durable as its strongest part, so none overtakes another.
 
 import { ByteWriter } from '../bytes/byte-writer.js';
-import { ClosedError, PoisonedError } from '../errors/index.js';
-import { stronger, type Durability } from './durability.js';
+import { ClosedError, FencedError, FormatError, PoisonedError } from '../errors/index.js';
+import { deferred } from './deferred.js';
+import { covers, stronger, type Durability } from './durability.js';
 import { encodeEntry, type StoreEntry } from './entry.js';
-import type { EventLog } from './event-log.js';
+import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type EventLog } from './event-log.js';
+
+/** Who is told what becomes of an append. At durability `memory` that may be during the call. */
+export interface Told extends Settled {
+  /** All entries are encoded and have their positions, the first of them this one. */
+  readonly staged?: ((firstPosition: number) => void) | undefined;
+  /** They are acknowledged; called in order of positions, before `resolve`. `bytes`: what they take in the log. */
+  readonly commit: (firstPosition: number, bytes: number) => void;
+}
+
+interface Settled {
+  readonly resolve: (firstPosition: number) => void;
+  readonly reject: (error: Error) => void;
+}
 
 /** An append between the call and its acknowledgement. */
 interface Waiting {
   readonly firstPosition: number;
-  readonly lastPosition: number;
+  /** Of its entries; their ends are in the batch. */
+  readonly count: number;
+  readonly bytes: number;
   readonly durability: Durability;
-  /** Where its entries end in the block's buffer. */
-  readonly ends: readonly number[];
-  readonly commit: () => void;
+  readonly told: Told;
+  /** Who else waits for it. */
+  others: Settled[] | undefined;
   /** Acknowledged before it was written, because it asked for nothing and nothing before it did. */
   committed: boolean;
-  readonly settled: Promise<void>;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
 }
 
 interface Batch {
   readonly writer: ByteWriter;
   readonly appends: Waiting[];
+  /** Where the entries of all appends end in the writer, one after the other. */
+  readonly ends: number[];
 }
 
 const BUFFER_BYTES = 64 * 1024;
@@ -36,7 +51,7 @@ export interface PipelineOptions {
   readonly log: EventLog;
   /** Bytes that may be staged before {@link AppendPipeline.room} makes callers wait. */
   readonly highWaterMarkBytes: number;
-  readonly onFailure: (error: PoisonedError) => void;
+  readonly onFailure: (error: PoisonedError | FencedError) => void;
 }
 
 export class AppendPipeline {
@@ -44,10 +59,13 @@ export class AppendPipeline {
   lastPosition: number;
   /** Everything up to here is acknowledged. */
   committedPosition: number;
-  failure: PoisonedError | undefined;
+  /** Why nothing can be appended any more: the outcome is unknown, or another writer has taken over. */
+  failure: PoisonedError | FencedError | undefined;
+  /** Whether somebody has been told of it. */
+  #failureTold = false;
 
   readonly #options: PipelineOptions;
-  #gathering: Batch = { writer: new ByteWriter(BUFFER_BYTES), appends: [] };
+  #gathering: Batch = batchIn(new ByteWriter(BUFFER_BYTES));
   #spare: ByteWriter | undefined;
   #inFlight: readonly Waiting[] = [];
   #inFlightBytes = 0;
@@ -63,10 +81,15 @@ export class AppendPipeline {
     this.committedPosition = lastPosition;
   }
 
+  /** Whether somebody waits to be acknowledged. */
+  get isBusy(): boolean {
+    return this.#uncommitted > 0;
+  }
+
   /** Throws unless entries can be staged. */
   checkOpen(): void {
     if (this.#closed) throw new ClosedError('The store is closed; open it again');
-    if (this.failure !== undefined) throw this.failure;
+    if (this.failure !== undefined) throw this.#tell(this.failure);
   }
 
   /** Whether the high-water mark is reached: then await {@link room} first. */
@@ -88,63 +111,88 @@ export class AppendPipeline {
   stage(
     entries: readonly StoreEntry[],
     durability: Durability,
-    told: {
-      /** All entries are encoded and have their positions. */
-      readonly staged?: () => void;
-      /** They are acknowledged; called in order of positions. */
-      readonly commit: (firstPosition: number) => void;
-    },
+    told: Omit<Told, keyof Settled>,
   ): { readonly firstPosition: number; readonly lastPosition: number; readonly settled: Promise<void> } {
+    const { promise, resolve, reject } = deferred();
+    const { staged, commit } = told;
+    const firstPosition = this.stageAndTell(entries, durability, { staged, commit, resolve, reject });
+    return { firstPosition, lastPosition: firstPosition + entries.length - 1, settled: promise };
+  }
+
+  /** {@link stage} for those who have a promise of their own. Returns the first position. */
+  stageAndTell(entries: readonly StoreEntry[], durability: Durability, told: Told): number {
     this.checkOpen();
-    const { writer, appends } = this.#gathering;
+    const { writer, appends, ends } = this.#gathering;
     const start = writer.length;
-    const ends: number[] = [];
+    const before = ends.length;
     try {
+      let from = start;
       for (const entry of entries) {
         encodeEntry(entry, writer);
         ends.push(writer.length);
+        this.#checkSize(writer.length - from, writer.length - start + (ends.length - before) * ENTRY_OVERHEAD_BYTES);
+        from = writer.length;
       }
     } catch (error) {
       writer.length = start;
+      ends.length = before;
       throw error;
     }
     const firstPosition = this.lastPosition + 1;
-    const lastPosition = this.lastPosition + entries.length;
-    this.lastPosition = lastPosition;
-    told.staged?.();
-    // Nothing was asked for and nobody before waits for more: visible at once, written in the background.
-    const atOnce = durability === 'memory' && this.#uncommitted === 0;
-    const { promise, resolve, reject } = deferred();
+    this.lastPosition += entries.length;
+    told.staged?.(firstPosition);
+    // Nothing was asked for and nobody before waits for more: visible at once, written in the background. Not where
+    // the log itself promises no more: then its answer is what was asked for.
+    const atOnce = durability === 'memory' && this.#uncommitted === 0 && this.#options.log.strongest !== 'memory';
     const append: Waiting = {
       firstPosition,
-      lastPosition,
+      count: entries.length,
+      bytes: writer.length - start,
       durability,
-      ends,
-      commit: () => told.commit(firstPosition),
+      told,
+      others: undefined,
       committed: false,
-      settled: promise,
-      resolve,
-      reject,
     };
     appends.push(append);
     this.#uncommitted++;
     if (atOnce) this.#acknowledge(append);
     this.#run();
-    return { firstPosition, lastPosition, settled: promise };
+    return firstPosition;
+  }
+
+  /** Throws unless the log can take an entry, and the group that it is part of. */
+  #checkSize(entryBytes: number, groupBytes: number): void {
+    const { limits } = this.#options.log;
+    if (entryBytes > limits.entryBytes)
+      throw new FormatError(`A record takes ${entryBytes} bytes, at most ${limits.entryBytes} are allowed; split it`);
+    if (groupBytes > limits.blockBytes)
+      throw new FormatError(
+        `What is appended together takes ${groupBytes} bytes, at most ${limits.blockBytes} are allowed; append it in parts`,
+      );
   }
 
   /** Resolves once everything staged so far is acknowledged. */
-  async acknowledged(): Promise<void> {
-    if (this.failure !== undefined) throw this.failure;
+  acknowledged(): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.#tell(this.failure));
     const last = this.#gathering.appends.at(-1) ?? this.#inFlight.at(-1);
-    if (last !== undefined && !last.committed) await last.settled;
+    if (last === undefined || last.committed) return Promise.resolve();
+    return new Promise((resolve, reject) => (last.others ??= []).push({ resolve: () => resolve(), reject }));
   }
 
-  /** Refuses what comes from now on, and waits for what is in flight. */
+  /**
+   * Refuses what comes from now on, and waits for what is in flight. Rejects with the store's failure if nobody was told
+   * of it yet, as when everybody was acknowledged at once.
+   */
   async close(): Promise<void> {
     this.#closed = true;
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(new ClosedError('The store is closed'));
     while (this.#running !== undefined) await this.#running;
+    if (this.failure !== undefined && !this.#failureTold) throw this.#tell(this.failure);
+  }
+
+  #tell<E extends Error>(failure: E): E {
+    this.#failureTold = true;
+    return failure;
   }
 
   #stagedBytes(): number {
@@ -163,76 +211,132 @@ export class AppendPipeline {
       await callersHaveRun();
       if (this.#gathering.appends.length === 0) return;
       const batch = this.#gathering;
-      this.#gathering = { writer: this.#spare ?? new ByteWriter(BUFFER_BYTES), appends: [] };
+      this.#gathering = batchIn(this.#spare ?? new ByteWriter(BUFFER_BYTES));
       this.#spare = undefined;
       await this.#write(batch);
     }
   }
 
-  async #write({ writer, appends }: Batch): Promise<void> {
+  async #write(batch: Batch): Promise<void> {
+    const { writer, appends } = batch;
     this.#inFlightBytes = writer.length;
     this.#inFlight = appends;
-    const { log } = this.#options;
-    const entries: Uint8Array[] = [];
-    let durability: Durability = 'flush';
-    let start = 0;
-    for (const append of appends) {
-      durability = stronger(durability, append.durability);
-      for (const end of append.ends) {
-        entries.push(writer.bytes.subarray(start, end));
-        start = end;
+    let first = 0;
+    let firstEntry = 0;
+    while (first < appends.length) {
+      const { end, endEntry } = this.#blockEnd(batch, first, firstEntry);
+      const block = first === 0 && end === appends.length ? appends : appends.slice(first, end);
+      const outcome = await this.#append(block, batch, firstEntry, endEntry);
+      if (outcome.kind !== 'done') {
+        this.#inFlightBytes = 0;
+        this.#inFlight = [];
+        this.#fail(appends.slice(first), outcome);
+        return;
       }
+      // Before the last acknowledgement, as those who hear it look at what is staged.
+      if (end === appends.length) {
+        this.#inFlightBytes = 0;
+        this.#inFlight = [];
+        this.#recycle(writer);
+      }
+      for (const append of block) if (!append.committed) this.#acknowledge(append);
+      first = end;
+      firstEntry = endEntry;
+    }
+    if (!this.full) for (const waiter of this.#roomWaiters.splice(0)) waiter.resolve();
+  }
+
+  /** Indexes behind the last append, and its last entry, that fit into a block with `appends[first]`. */
+  #blockEnd({ appends, ends }: Batch, first: number, firstEntry: number): { end: number; endEntry: number } {
+    const { blockBytes } = this.#options.log.limits;
+    const start = ends[firstEntry - 1] ?? 0;
+    let endEntry = firstEntry;
+    let end = first;
+    for (; end < appends.length; end++) {
+      const next = endEntry + appends[end]!.count;
+      const bytes = (ends[next - 1] ?? 0) - start + (next - firstEntry) * ENTRY_OVERHEAD_BYTES;
+      if (end > first && bytes > blockBytes) break;
+      endEntry = next;
+    }
+    return { end, endEntry };
+  }
+
+  async #append(
+    appends: readonly Waiting[],
+    { writer, ends }: Batch,
+    firstEntry: number,
+    endEntry: number,
+  ): Promise<AppendOutcome> {
+    const { log } = this.#options;
+    let durability: Durability = covers(log.strongest, 'flush') ? 'flush' : log.strongest;
+    for (const append of appends)
+      if (append.durability !== durability && covers(log.strongest, append.durability))
+        durability = stronger(durability, append.durability);
+    const entries: Uint8Array[] = [];
+    let start = ends[firstEntry - 1] ?? 0;
+    for (let index = firstEntry; index < endEntry; index++) {
+      const end = ends[index]!;
+      entries.push(writer.bytes.subarray(start, end));
+      start = end;
     }
     const firstPosition = appends[0]!.firstPosition;
-    const groups = appends.map((append) => append.ends.length);
-    const outcome = await log
-      .append({ firstPosition, epoch: log.epoch, entries, groups, durability })
-      .catch((cause: unknown) => ({ kind: 'unknown', cause }) as const);
-    this.#inFlightBytes = 0;
-    this.#inFlight = [];
-    if (outcome.kind !== 'done') {
-      this.#fail(appends, outcome.kind === 'unknown' ? outcome.cause : new Error(outcome.reason));
-      return;
+    const groups = appends.map(({ count }) => count);
+    try {
+      return await log.append({ firstPosition, epoch: log.epoch, entries, groups, durability });
+    } catch (cause) {
+      return { kind: 'unknown', cause };
     }
-    if (writer.bytes.length <= KEEP_BYTES) {
-      writer.length = 0;
-      this.#spare = writer;
-    }
-    for (const append of appends) if (!append.committed) this.#acknowledge(append);
-    if (!this.full) for (const waiter of this.#roomWaiters.splice(0)) waiter.resolve();
+  }
+
+  #recycle(writer: ByteWriter): void {
+    if (writer.bytes.length > KEEP_BYTES) return;
+    writer.length = 0;
+    this.#spare = writer;
   }
 
   #acknowledge(append: Waiting): void {
     append.committed = true;
     this.#uncommitted--;
-    this.committedPosition = append.lastPosition;
-    append.commit();
-    append.resolve();
+    this.committedPosition = append.firstPosition + append.count - 1;
+    const { told, others } = append;
+    told.commit(append.firstPosition, append.bytes);
+    told.resolve(append.firstPosition);
+    if (others !== undefined) for (const other of others) other.resolve(append.firstPosition);
   }
 
-  #fail(appends: readonly Waiting[], cause: unknown): void {
+  #fail(appends: readonly Waiting[], outcome: Exclude<AppendOutcome, { kind: 'done' }>): void {
     const waiting = [...appends, ...this.#gathering.appends];
-    this.#gathering = { writer: new ByteWriter(BUFFER_BYTES), appends: [] };
-    const first = this.committedPosition + 1;
-    this.failure = new PoisonedError(
-      `The store cannot append any more: ${cause instanceof Error ? cause.message : String(cause)}. ` +
-        `Whether positions ${first} to ${this.lastPosition} are stored is unknown. Close the store and open it again`,
-      { entryId: first, cause },
-    );
-    for (const append of waiting) if (!append.committed) append.reject(this.failure);
-    for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.failure);
+    this.#gathering = batchIn(new ByteWriter(BUFFER_BYTES));
+    this.failure = this.#failureOf(outcome, appends[0]!.firstPosition);
+    for (const { committed, told, others = [] } of waiting)
+      if (!committed) for (const { reject } of [told, ...others]) reject(this.#tell(this.failure));
+    for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.#tell(this.failure));
     this.#options.onFailure(this.failure);
+  }
+
+  /** `entryId`: first position of the block that was refused. */
+  #failureOf(outcome: Exclude<AppendOutcome, { kind: 'done' }>, entryId: number): PoisonedError | FencedError {
+    const which = entryId > this.lastPosition ? 'Nothing' : `Of positions ${entryId} to ${this.lastPosition} nothing`;
+    if (outcome.kind === 'conflict')
+      return new FencedError(
+        `Another writer has taken over the log: ${outcome.reason}. ${which} was stored. ` +
+          'Close this store, and go on with the one that has the log now',
+        { entryId },
+      );
+    return new PoisonedError(
+      `The store cannot append any more: ${messageOf(outcome.cause)}. ` +
+        `Whether positions ${entryId} to ${this.lastPosition} are stored is unknown. Close the store and open it again`,
+      { entryId, cause: outcome.cause },
+    );
   }
 }
 
-function deferred(): { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } {
-  let resolve!: () => void;
-  let reject!: (error: Error) => void;
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
+function batchIn(writer: ByteWriter): Batch {
+  return { writer, appends: [], ends: [] };
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Resolves after all microtasks that are due now, and those they lead to. */

@@ -1,6 +1,6 @@
 // What the store puts into its log, and its bytes. A domain entry is a MessagePack array, whose first byte is 0x90 or
 // above; a WalEntry (the marks of checkpoints, the vocabulary of a search index) begins with its tag, 0 to 5. So both
-// kinds live in one log and share one recovery point.
+// kinds live in one log and share one recovery point. wal-record.ts has the layout of the latter.
 //
 //   [0, stream, version, type, eventVersion, recordedAt, data, metadata]                     record
 //   [0, stream, version, type, eventVersion, recordedAt, data, metadata, commandId, ...result]  last one of a command
@@ -18,6 +18,7 @@ import { uncheckedMessagePackCodec } from '../codec/index.js';
 import { DecodeError, FormatError } from '../errors/index.js';
 import { walEntryCodec, type WalEntry } from '../wal/index.js';
 import type { Metadata } from './record.js';
+import { decodeWalRecord, encodeWalRecord, isWalType, type WalRecord } from './wal-record.js';
 
 /** What a command answered, kept so that asking again gives the same answer. */
 export interface Receipt {
@@ -47,7 +48,8 @@ export type StoreEntry =
   | { readonly kind: 'parked'; readonly subscription: string; readonly position: number; readonly error: string }
   | { readonly kind: 'unparked'; readonly subscription: string; readonly position: number }
   | { readonly kind: 'unsubscribed'; readonly subscription: string }
-  | { readonly kind: 'wal'; readonly entry: WalEntry };
+  /** The mark of a checkpoint. */
+  | { readonly kind: 'wal'; readonly entry: WalEntry & { readonly type: 'Checkpoint' } };
 
 const NO_METADATA: Metadata = Object.freeze({});
 const FIRST_ARRAY_BYTE = 0x90;
@@ -55,15 +57,45 @@ const arrays = uncheckedMessagePackCodec<readonly unknown[]>();
 
 export function encodeEntry(entry: StoreEntry, writer: ByteWriter): void {
   if (entry.kind === 'wal') walEntryCodec.encode(entry.entry, writer);
+  else if (entry.kind === 'record' && isWalType(entry.type) && encodeWalRecord(toWalRecord(entry), writer)) return;
   else arrays.encode(toArray(entry), writer);
 }
 
 export function decodeEntry(reader: ByteReader): StoreEntry {
   const first = reader.bytes[reader.position];
   if (first === undefined) throw new DecodeError('An entry of the store is empty');
-  return first < FIRST_ARRAY_BYTE
-    ? { kind: 'wal', entry: walEntryCodec.decode(reader) }
-    : fromArray(arrays.decode(reader));
+  if (first >= FIRST_ARRAY_BYTE) return fromArray(arrays.decode(reader));
+  const decoded = decodeWalRecord(reader);
+  return 'checkpointPath' in decoded ? { kind: 'wal', entry: decoded } : fromWalRecord(decoded);
+}
+
+function toWalRecord(entry: RecordEntry): WalRecord {
+  const { stream, version, recordedAt, type, eventVersion, data, metadata, receipt } = entry;
+  const more: unknown[] = [];
+  if (metadata !== NO_METADATA || receipt !== undefined || eventVersion !== 1)
+    more.push(eventVersion, metadata === NO_METADATA ? null : metadata);
+  if (receipt !== undefined) pushReceipt(more, receipt);
+  return { stream, version, recordedAt, type, data, more };
+}
+
+function fromWalRecord({ stream, version, recordedAt, type, data, more }: WalRecord): RecordEntry {
+  const [eventVersion = 1, metadata = null, commandId, result] = more as [
+    number?,
+    (Metadata | null)?,
+    string?,
+    unknown?,
+  ];
+  return {
+    kind: 'record',
+    stream,
+    version,
+    type,
+    eventVersion,
+    recordedAt,
+    data: deepFreeze(data),
+    metadata: metadata === null ? NO_METADATA : (deepFreeze(metadata) as Metadata),
+    receipt: commandId === undefined ? undefined : { commandId, result: deepFreeze(result) },
+  };
 }
 
 function toArray(entry: Exclude<StoreEntry, { kind: 'wal' }>): unknown[] {
@@ -141,7 +173,7 @@ function fromArray(array: readonly unknown[]): StoreEntry {
 }
 
 /** Freezes what was just decoded; nobody else has it yet. */
-function deepFreeze(value: unknown): unknown {
+export function deepFreeze(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Date) return value;
   for (const key in value) deepFreeze((value as Record<string, unknown>)[key]);
   return Object.freeze(value);

@@ -7,7 +7,6 @@ import {
   type AggregateDefinition,
   type AggregateRoot,
   type DefinedAggregate,
-  type DefinedInstance,
   type Emitted,
   type Event,
 } from '../aggregate/index.js';
@@ -15,11 +14,18 @@ import { copyPlainData } from '../codec/index.js';
 import { ClosedError, InvalidArgumentError } from '../errors/index.js';
 import { AppendPipeline } from './append-pipeline.js';
 import { stageAppend, type StagedEntry, type StreamEvents } from './appender.js';
-import { boot, type StoreRecovery } from './boot.js';
+import { boot, type Booted, type StoreRecovery } from './boot.js';
 import type { Observable } from 'rxjs';
 import type { Cell, Snapshot } from './cells.js';
-import { Checkpointer, type CheckpointPolicy, type CheckpointResult, type TruncationReport } from './checkpointer.js';
-import { encodeState } from './checkpoint-items.js';
+import {
+  Checkpointer,
+  type CheckpointPolicy,
+  type CheckpointResult,
+  type CheckpointStatus,
+  type TruncationReport,
+} from './checkpointer.js';
+import { encodeState, madeBy } from './checkpoint-items.js';
+import { deferred } from './deferred.js';
 import { checkDurability, type Durability } from './durability.js';
 import type { Receipt, StoreEntry } from './entry.js';
 import type { Engine } from './event-log.js';
@@ -28,6 +34,7 @@ import { Feed } from './feed.js';
 import { Holds } from './holds.js';
 import { GuardedObservable } from './guarded-observable.js';
 import { Projection } from './live-projection.js';
+import { OpenReaders } from './open-readers.js';
 import { catchUp, liveRecords, type CatchUp } from './observables.js';
 import type { ProjectionDefinition } from './projection.js';
 import { readRecords } from './read-records.js';
@@ -36,24 +43,18 @@ import type { StoreState } from './store-state.js';
 import { Subscription, type SubscriptionHost, type SubscriptionOptions } from './subscription.js';
 import { Tail, type TailSource } from './tail.js';
 import { stateAtVersion } from './time-travel.js';
+import type { After } from './timers.js';
 import { streamOf, type AggregateTypes } from './types.js';
 
 type AnyRoot = AggregateRoot<object, Event>;
-type AnyDefined = DefinedAggregate<never, never, never>;
+/** What `defineAggregate` returned, whatever its types. */
+type AnyDefined = Pick<DefinedAggregate<object, Event, object>, 'definition' | 'make'>;
 
-/** State type of an aggregate, deeply read-only. */
-export type StateOf<T> = T extends new () => { readonly state: infer S }
-  ? S
-  : T extends DefinedAggregate<infer S, infer E, infer C>
-    ? DefinedInstance<S, E, C>['state']
-    : unknown;
+/** State type of an aggregate, deeply read-only: `StateOf<typeof Account>`. */
+export type StateOf<T> = InstanceOf<T> extends { readonly state: infer S } ? S : unknown;
 
-/** What commands of a target are called on. */
-export type InstanceOf<T> = T extends new () => infer A
-  ? A
-  : T extends DefinedAggregate<infer S, infer E, infer C>
-    ? DefinedInstance<S, E, C>
-    : never;
+/** What commands of an aggregate are called on: `InstanceOf<typeof Account>` is `Account`. */
+export type InstanceOf<T> = T extends new () => infer A ? A : T extends { readonly make: () => infer A } ? A : never;
 
 /** Anything that {@link EventStore.execute} takes. */
 export type Target = (new () => AnyRoot) | AnyDefined;
@@ -123,14 +124,16 @@ export interface Loaded<S> {
 export interface EventStoreParts {
   readonly engine: Engine;
   readonly types: AggregateTypes;
-  readonly state: StoreState;
-  readonly recovery: StoreRecovery;
+  readonly booted: Booted;
   /** Makes an empty state, for looking at the past. */
   readonly makeState: () => StoreState;
   readonly durability: Durability;
   readonly checkpoint: CheckpointPolicy;
   readonly highWaterMarkBytes: number;
   readonly now: () => number;
+  readonly after: After;
+  readonly elapsed: () => number;
+  readonly onCheckpointFailure: (error: Error) => void;
   readonly onSubscriberError: (error: unknown) => void;
 }
 
@@ -146,6 +149,7 @@ export class EventStore {
   readonly #projections = new Map<string, Projection>();
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #holds = new Holds();
+  readonly #readers = new OpenReaders();
   readonly #checkpointer: Checkpointer;
   readonly #tails: TailSource;
   /** Commands with an id that are not acknowledged yet, by stream and id. */
@@ -154,15 +158,23 @@ export class EventStore {
 
   /** Use `openStore`. */
   constructor(parts: EventStoreParts) {
-    this.#parts = parts;
-    this.#state = parts.state;
-    const { engine, recovery } = parts;
+    const { booted } = parts;
+    const engine = this.#readers.of(parts.engine);
+    this.#parts = { ...parts, engine };
+    this.#state = booted.state;
     this.#feed = new Feed(parts.onSubscriberError);
     this.#changes = new Feed(parts.onSubscriberError);
     this.#commits = new Feed(parts.onSubscriberError);
-    for (const [name, fold] of parts.state.projections)
+    for (const [name, fold] of booted.state.projections) {
       this.#projections.set(name, new Projection(fold, this.#commits, parts.onSubscriberError));
-    for (const name of parts.state.subscriptions.keys()) this.#holdFor(name);
+      // It can be tried again from there, once its handler is mended.
+      this.#holds.add(() =>
+        fold.failure === undefined
+          ? undefined
+          : { name: `projection '${name}', which failed`, position: fold.position },
+      );
+    }
+    for (const name of booted.state.subscriptions.keys()) this.#holdFor(name);
     this.#pipeline = new AppendPipeline(
       {
         log: engine.log,
@@ -171,40 +183,62 @@ export class EventStore {
       },
       engine.log.openedAt,
     );
-    const rate = recovery.entriesReplayed / Math.max(1, recovery.milliseconds);
+    const { recovery, since, damaged, chain, base } = booted;
+    const made = madeBy(this.#state);
     this.#checkpointer = new Checkpointer(
       {
         engine,
         policy: parts.checkpoint,
         holds: this.#holds,
-        replayRate: recovery.entriesReplayed >= 10_000 ? rate : 200,
-        cut: () => ({ position: this.#pipeline.committedPosition, items: encodeState(this.#state) }),
+        elapsed: parts.elapsed,
+        after: parts.after,
+        state: () => ({
+          position: this.#pipeline.committedPosition,
+          streams: this.#state.cells.size,
+          changed: this.#state.cells.changed,
+          made,
+        }),
+        cut: (base) => encodeState(this.#state, this.#pipeline.committedPosition, base),
+        isBusy: () => this.#pipeline.isBusy,
         sync: () => this.#pipeline.stage([], engine.log.strongest, { commit: () => undefined }).settled,
         mark: async (name, position) => {
           const mark = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
           await this.#pipeline.stage([{ kind: 'wal', entry: mark }], engine.log.strongest, { commit: () => undefined })
             .settled;
         },
-        onError: parts.onSubscriberError,
+        onFailure: parts.onCheckpointFailure,
       },
-      recovery.checkpoint?.position ?? 0,
+      {
+        chain,
+        base,
+        ...since,
+        isStale:
+          recovery.rebuilt.length + recovery.migrated.length + recovery.warnings.length > 0 || damaged.length > 0,
+        damaged,
+        replayed: { entries: recovery.entriesReplayed, milliseconds: recovery.phases.replay },
+      },
     );
     this.#tails = {
       feed: this.#feed,
       holds: this.#holds,
       committedPosition: () => this.position,
-      read: (from, upTo) => readRecords(engine.log, parts.types, from, upTo),
+      read: (from, upTo) => this.#readUntilClosed(from, upTo),
     };
   }
 
   /** What opening did. */
   get recovery(): StoreRecovery {
-    return this.#parts.recovery;
+    return this.#parts.booted.recovery;
   }
 
   /** Everything up to here is committed. */
   get position(): number {
     return this.#pipeline.committedPosition;
+  }
+
+  /** How checkpoints are doing: how far the newest reaches, what has come since, whether the last attempt failed. */
+  get checkpointStatus(): CheckpointStatus {
+    return this.#checkpointer.status;
   }
 
   /**
@@ -217,37 +251,22 @@ export class EventStore {
    * @example
    * const { version, result } = await store.execute(Account, 'a-1', (account) => account.withdraw(10));
    */
-  async execute<T extends Target, R>(
+  execute<T extends Target, R>(
     target: T,
     id: string,
     decide: (aggregate: InstanceOf<T>) => R,
     options: ExecuteOptions = {},
   ): Promise<Executed<R>> {
-    this.#pipeline.checkOpen();
-    const definition = this.#parts.types.of(target);
-    const stream = streamOf(definition.name, id);
-    const durability = this.#durability(options.durability);
-    const metadata = options.metadata === undefined ? undefined : copyPlainData(options.metadata);
-    const { commandId, expectedVersion = ANY } = options;
-    if (commandId !== undefined && (typeof commandId !== 'string' || commandId === ''))
-      throw new InvalidArgumentError('commandId must be a text that is not empty');
-    if (this.#pipeline.full) await this.#pipeline.room();
-    const retries = options.retry ?? (expectedVersion === ANY ? DEFAULT_RETRY : 0);
-    for (let attempt = 0; ; attempt++) {
-      const answered = commandId === undefined ? undefined : this.#answered<R>(stream, commandId);
-      if (answered !== undefined) return answered;
-      const { version } = this.#state.cells.of(stream).pending;
-      checkVersion(stream, expectedVersion, version);
-      const { emitted, result } = this.#decide<T, R>(target, definition, id, decide);
-      const cell = this.#state.cells.of(stream);
-      if (cell.pending.version !== version) {
-        // The command itself made something else append to this stream: what it decided on is not true any more.
-        if (attempt >= retries) throw new ConcurrencyError(stream, version, cell.pending.version);
-        continue;
-      }
-      const receipt = commandId === undefined ? undefined : { commandId, result: storable(result, commandId) };
-      const executed = this.#stageCommand(cell, emitted, { durability, metadata, receipt }, result);
-      return commandId === undefined ? executed : this.#answer(stream, commandId, executed);
+    // Not an async function: what happens once per command should not take three promises.
+    try {
+      const command = this.#command(target, id, decide, options);
+      if (!this.#pipeline.full) return this.#execute(command);
+      return this.#pipeline
+        .room()
+        .then(() => this.#execute(command))
+        .catch((error: unknown) => this.#refuse(error));
+    } catch (error) {
+      return this.#refuse(error);
     }
   }
 
@@ -264,7 +283,7 @@ export class EventStore {
    * ]);
    */
   async append(streams: readonly StreamAppend[], options: AppendOptions = {}): Promise<Appended> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     const durability = this.#durability(options.durability);
     const metadata = options.metadata === undefined ? undefined : copyPlainData(options.metadata);
     // Copied now, whenever there is room for them.
@@ -276,8 +295,12 @@ export class EventStore {
     const checks = (options.checks ?? []).map(({ stream, expectedVersion }) => ({ stream, expectedVersion }));
     if (this.#pipeline.full) await this.#pipeline.room();
     this.#pipeline.checkOpen();
-    for (const { stream, expectedVersion } of [...copies, ...checks])
-      checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
+    try {
+      for (const { stream, expectedVersion } of [...copies, ...checks])
+        checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
+    } catch (error) {
+      return this.#refuse(error);
+    }
     const cells = new Map<string, Cell>();
     const parts: StreamEvents[] = [];
     for (const { stream, events } of copies) {
@@ -287,16 +310,18 @@ export class EventStore {
     }
     if (!parts.some(({ events }) => events.length > 0))
       throw new InvalidArgumentError('There is nothing to append: give at least one event');
-    const staged = stageAppend(
+    const { promise, resolve, reject } = deferred();
+    const firstPosition = stageAppend(
       this.#pipeline,
       this.#state.cells,
       parts,
       { durability, metadata, recordedAt: this.#parts.now(), receipt: undefined },
-      (entries, firstPosition) => this.#commit(entries, firstPosition),
+      { commit: (entries, position, bytes) => this.#commit(entries, position, bytes), resolve, reject },
     );
+    const lastPosition = firstPosition + parts.reduce((sum, { events }) => sum + events.length, 0) - 1;
     const versions = new Map([...cells].map(([stream, cell]) => [stream, cell.pending.version]));
-    await staged.settled;
-    return { firstPosition: staged.firstPosition, lastPosition: staged.lastPosition, versions };
+    await promise;
+    return { firstPosition, lastPosition, versions };
   }
 
   /**
@@ -454,7 +479,7 @@ export class EventStore {
    * });
    */
   async subscription(name: string, options: SubscriptionOptions): Promise<Subscription> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('A subscription needs a name');
     if (this.#subscriptions.has(name))
       throw new InvalidArgumentError(`The subscription '${name}' runs already in this store; stop that one first`);
@@ -462,6 +487,7 @@ export class EventStore {
       tails: this.#tails,
       state: () => this.#state.subscription(name),
       note: (entry) => this.#note(entry),
+      after: this.#parts.after,
     };
     let position = this.#state.subscriptions.get(name)?.position;
     if (position === undefined) {
@@ -478,7 +504,7 @@ export class EventStore {
 
   /** Ends a durable subscription for good: its cursor and parked records are forgotten, and it holds nothing any more. */
   async unsubscribe(name: string): Promise<void> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     await this.#subscriptions.get(name)?.stop();
     if (this.#state.subscriptions.has(name)) await this.#note({ kind: 'unsubscribed', subscription: name });
   }
@@ -497,17 +523,19 @@ export class EventStore {
    * up. Rejects with `TruncatedError` if the log no longer holds the first record.
    */
   async rebuild(name: string): Promise<void> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     const projection = this.#projections.get(name);
     if (projection === undefined) throw new InvalidArgumentError(`The store has no projection '${name}'`);
     await projection.rebuild(this.#tails, this.#parts.engine.log.firstPosition);
+    // The tail that it folded ends with the store, done or not.
+    this.#checkReadable();
   }
 
   /** Resolves once everything up to `position` is committed and folded into all projections: read your own writes. */
-  waitFor(position: number): Promise<void> {
+  async waitFor(position: number): Promise<void> {
     this.#checkReadable();
-    if (position <= this.position) return Promise.resolve();
-    return new Promise((resolve, reject) => {
+    if (position <= this.position) return;
+    await new Promise<void>((resolve, reject) => {
       const stop = this.#commits.watch({
         next: () => {
           if (this.position < position) return;
@@ -519,23 +547,43 @@ export class EventStore {
     });
   }
 
-  /** Takes a checkpoint, and truncates what checkpoints cover. Appends go on meanwhile. */
-  checkpoint(): Promise<CheckpointResult> {
-    try {
-      this.#pipeline.checkOpen();
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
-    return this.#checkpointer.take();
+  /**
+   * Takes a checkpoint of everything committed by now, and truncates what checkpoints cover; appends go on meanwhile.
+   * If nothing was committed since the newest one, does nothing (`taken` is false). Calls at the same time share one.
+   *
+   * Rejects with `StorageError` when the disk refuses, `CorruptionError` if the file does not read back, `EncodeError`
+   * for a state that is not plain data: then nothing was removed, and the store goes on.
+   *
+   * A checkpoint of a large state holds only what changed since the one before; `full` asks for one that stands alone,
+   * so that the log can be truncated up to an earlier one at once.
+   *
+   * @example const { position, bytes, truncation } = await store.checkpoint();
+   */
+  async checkpoint(options: { readonly full?: boolean } = {}): Promise<CheckpointResult> {
+    this.#checkOpen();
+    return this.#checkpointer.take(options.full ?? false);
   }
 
-  /** Truncates what checkpoints cover and nobody holds. With `dryRun`, only says what would go and what holds the rest. */
+  /**
+   * Truncates what checkpoints cover and nobody holds, as every checkpoint does when it is done. With `dryRun`, only says
+   * what would go, and for each part that stays what holds it.
+   *
+   * @example
+   * const { kept } = await store.truncate({ dryRun: true });
+   * for (const { part, heldBy } of kept) console.log(part.name, heldBy.join(', '));
+   */
   async truncate(options: { readonly dryRun?: boolean } = {}): Promise<TruncationReport> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     return this.#checkpointer.truncate(options.dryRun ?? false);
   }
 
-  /** Waits for what is in flight and closes. Later calls return the same promise; everything else then rejects. */
+  /**
+   * Waits for what is in flight (appends, a checkpoint, the record that each subscription is handling), completes the
+   * Observables and closes. From the call on everything else rejects with `ClosedError`; later calls return the same
+   * promise. Rejects with `PoisonedError` if the store had failed and nobody was told; it is closed then as well.
+   *
+   * @example await using store = await openStore({ dir: './data', aggregates: [Account] });
+   */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
   }
@@ -545,15 +593,23 @@ export class EventStore {
   }
 
   async #close(): Promise<void> {
-    const { log } = this.#parts.engine;
-    try {
-      await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.stop()));
-      await this.#checkpointer.stop();
-      await this.#pipeline.close();
-      this.#endFeeds(undefined);
-    } finally {
-      await log.close();
-    }
+    const failures: unknown[] = [];
+    const steps = [
+      // Subscriptions note how far they came, and a checkpoint its mark: so the pipeline stays open for them.
+      () => Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.stop())),
+      () => this.#checkpointer.stop(),
+      () => this.#pipeline.close(),
+      async () => this.#endFeeds(undefined),
+      () => this.#readers.close(),
+      () => this.#parts.engine.log.close(),
+    ];
+    for (const step of steps)
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
+      }
+    if (failures.length > 0) throw failures[0];
   }
 
   async #past(definition: AggregateDefinition, stream: string, version: number): Promise<unknown> {
@@ -582,7 +638,24 @@ export class EventStore {
   }
 
   async #note(entry: StoreEntry): Promise<void> {
-    await this.#pipeline.stage([entry], 'flush', { commit: (position) => this.#commit([{ entry }], position) }).settled;
+    await this.#pipeline.stage([entry], 'flush', {
+      commit: (position, bytes) => this.#commit([{ entry }], position, bytes),
+    }).settled;
+  }
+
+  /** Throws unless something can be appended. What close itself still has to append does not ask. */
+  #checkOpen(): void {
+    this.#checkReadable();
+    this.#pipeline.checkOpen();
+  }
+
+  /** For tails, which end with the store instead of failing. */
+  async *#readUntilClosed(from: number, upTo: number): AsyncGenerator<StoredRecord, void, undefined> {
+    try {
+      yield* readRecords(this.#parts.engine.log, this.#parts.types, from, upTo);
+    } catch (error) {
+      if (!(error instanceof ClosedError && this.#closing !== undefined)) throw error;
+    }
   }
 
   #checkReadable(): void {
@@ -603,13 +676,70 @@ export class EventStore {
     return wanted;
   }
 
-  #decide<T extends Target, R>(
+  /** Checks what `execute` was given, and copies what is kept of it. */
+  #command<T extends Target, R>(
     target: T,
-    definition: AggregateDefinition,
     id: string,
     decide: (aggregate: InstanceOf<T>) => R,
+    options: ExecuteOptions,
+  ): Command<T, R> {
+    this.#checkOpen();
+    const definition = this.#parts.types.of(target);
+    const { commandId, expectedVersion = ANY, metadata } = options;
+    if (commandId !== undefined && (typeof commandId !== 'string' || commandId === ''))
+      throw new InvalidArgumentError('commandId must be a text that is not empty');
+    return {
+      target,
+      definition,
+      id,
+      stream: streamOf(definition.name, id),
+      decide,
+      durability: this.#durability(options.durability),
+      metadata: metadata === undefined ? undefined : copyPlainData(metadata),
+      commandId,
+      expectedVersion,
+      retries: options.retry ?? (expectedVersion === ANY ? DEFAULT_RETRY : 0),
+    };
+  }
+
+  /**
+   * A refusal was decided on pending state, so it is told only once that is acknowledged. Told earlier, it could be about
+   * what never happens; and whoever loads the committed state to try again would find it unchanged, and would go on
+   * trying without ever letting the disk have its turn.
+   */
+  async #refuse(error: unknown): Promise<never> {
+    // That the store is closed was decided on nothing.
+    if (!(error instanceof ClosedError)) await this.#pipeline.acknowledged();
+    throw error;
+  }
+
+  #execute<T extends Target, R>(command: Command<T, R>): Promise<Executed<R>> {
+    const { stream, commandId } = command;
+    const { cells } = this.#state;
+    for (let attempt = 0; ; attempt++) {
+      const answered = commandId === undefined ? undefined : this.#answered<R>(stream, commandId);
+      if (answered !== undefined) return answered;
+      const before = cells.of(stream);
+      const { version } = before.pending;
+      checkVersion(stream, command.expectedVersion, version);
+      const { emitted, result } = this.#decide(command, before.pending);
+      // The command itself may have made something else append to this stream; a new stream has its cell from that.
+      const cell = before.isKept ? before : cells.of(stream);
+      if (cell.pending.version !== version) {
+        // What it decided on is not true any more.
+        if (attempt >= command.retries) throw new ConcurrencyError(stream, version, cell.pending.version);
+        continue;
+      }
+      const receipt = commandId === undefined ? undefined : { commandId, result: storable(result, commandId) };
+      const executed = this.#stageCommand(command, cell, emitted, receipt, result);
+      return commandId === undefined ? executed : this.#answer(stream, commandId, executed);
+    }
+  }
+
+  #decide<T extends Target, R>(
+    { target, definition, id, decide }: Command<T, R>,
+    pending: Snapshot,
   ): { readonly emitted: readonly Emitted[]; readonly result: R } {
-    const { pending } = this.#state.cells.of(streamOf(definition.name, id));
     const root = (typeof target === 'function' ? new target() : target.make()) as InstanceOf<T> & object;
     beginSession(root, definition, id, pending.state, pending.version);
     try {
@@ -624,29 +754,35 @@ export class EventStore {
     }
   }
 
-  async #stageCommand<R>(
+  #stageCommand<T extends Target, R>(
+    command: Command<T, R>,
     cell: Cell,
     emitted: readonly Emitted[],
-    facts: { durability: Durability; metadata: Metadata | undefined; receipt: Receipt | undefined },
+    receipt: Receipt | undefined,
     result: R,
   ): Promise<Executed<R>> {
-    if (emitted.length === 0 && facts.receipt === undefined) {
+    if (emitted.length === 0 && receipt === undefined) {
       // It decided on nothing, but it saw pending state: its answer must not be heard before that is acknowledged.
-      const { version } = cell.pending;
-      const position = this.#pipeline.lastPosition;
-      await this.#pipeline.acknowledged();
-      return { version, position, result };
+      const executed = { version: cell.pending.version, position: this.#pipeline.lastPosition, result };
+      return this.#pipeline.acknowledged().then(() => executed);
     }
-    const staged = stageAppend(
-      this.#pipeline,
-      this.#state.cells,
-      [{ cell, events: emitted }],
-      { ...facts, recordedAt: this.#parts.now() },
-      (entries, firstPosition) => this.#commit(entries, firstPosition),
-    );
-    const { version } = cell.pending;
-    await staged.settled;
-    return { version, position: staged.lastPosition, result };
+    const { durability, metadata } = command;
+    const version = cell.pending.version + emitted.length;
+    // A receipt alone is an entry as well.
+    const count = Math.max(1, emitted.length);
+    return new Promise((resolve, reject) => {
+      stageAppend(
+        this.#pipeline,
+        this.#state.cells,
+        [{ cell, events: emitted }],
+        { durability, metadata, recordedAt: this.#parts.now(), receipt },
+        {
+          commit: (entries, position, bytes) => this.#commit(entries, position, bytes),
+          resolve: (position) => resolve({ version, position: position + count - 1, result }),
+          reject,
+        },
+      );
+    });
   }
 
   /** The answer to a command that was executed before, or is being executed. */
@@ -667,7 +803,15 @@ export class EventStore {
   }
 
   /** Makes acknowledged entries visible: to the next load, to projections, and then to whoever watches. */
-  #commit(entries: readonly StagedEntry[], firstPosition: number): void {
+  #commit(entries: readonly StagedEntry[], firstPosition: number, bytes: number): void {
+    if (!this.#feed.watched && !this.#changes.watched && this.#state.projections.size === 0) {
+      // Nobody looks at records: none are made.
+      let position = firstPosition;
+      for (const { entry, snapshot } of entries) this.#state.apply(entry, position++, snapshot);
+      this.#checkpointer.note(entries.length, bytes);
+      if (this.#commits.watched) this.#commits.publish([position - 1]);
+      return;
+    }
     const records: StoredRecord[] = [];
     const changes: Change[] = [];
     for (const [index, { entry, cell, snapshot }] of entries.entries()) {
@@ -677,11 +821,25 @@ export class EventStore {
       records.push(record);
       if (cell !== undefined && snapshot !== undefined) changes.push({ cell, snapshot, record });
     }
-    this.#checkpointer.note(entries.length, 0);
+    this.#checkpointer.note(entries.length, bytes);
     if (records.length > 0) this.#feed.publish(records);
     if (changes.length > 0) this.#changes.publish(changes);
     this.#commits.publish([firstPosition + entries.length - 1]);
   }
+}
+
+/** What `execute` was given, checked. */
+interface Command<T extends Target, R> {
+  readonly target: T;
+  readonly definition: AggregateDefinition;
+  readonly id: string;
+  readonly stream: string;
+  readonly decide: (aggregate: InstanceOf<T>) => R;
+  readonly durability: Durability;
+  readonly metadata: Metadata | undefined;
+  readonly commandId: string | undefined;
+  readonly expectedVersion: ExpectedVersion;
+  readonly retries: number;
 }
 
 /** A record and the state that it led to. */

@@ -15,6 +15,11 @@ export class GuardedObservable<T> extends Observable<T> {
     this.#onError = onError;
   }
 
+  /** Another Observable with the same guard. */
+  guard<R>(source: Observable<R>): Observable<R> {
+    return new GuardedObservable<R>((subscriber) => source.subscribe(subscriber), this.#onError);
+  }
+
   // Operators build their results with lift: these have to be guarded as well.
   override lift<R>(operator?: unknown): Observable<R> {
     return Object.assign(new GuardedObservable<R>(undefined, this.#onError), { source: this, operator });

@@ -8,3 +8,20 @@ export { SubscriptionError, type SubscriptionOptions } from './subscription.js';
 export type { StoreRecovery } from './boot.js';
 export type { Durability } from './durability.js';
 export type { StoredRecord } from './record.js';
+export type { Observable } from 'rxjs';
+export { memoryEngine, type MemoryEngine, type MemoryEngineOptions } from './memory-engine.js';
+export {
+  ENTRY_OVERHEAD_BYTES,
+  type AppendOutcome,
+  type Block,
+  type CheckpointDescription,
+  type CheckpointStorage,
+  type Engine,
+  type EngineSource,
+  type EventLog,
+  type LogEntry,
+  type LogLimits,
+  type LogPart,
+} from './event-log.js';
+export type { After } from './timers.js';
+export type { CheckpointPolicy, CheckpointResult, CheckpointStatus, TruncationReport } from './checkpointer.js';

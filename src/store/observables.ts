@@ -1,6 +1,6 @@
 // The store as RxJS Observables: the one place, with guarded-observable.ts, that knows RxJS.
 
-import { BehaviorSubject, type Observable } from 'rxjs';
+import { asapScheduler, auditTime, BehaviorSubject, distinctUntilChanged, map, tap, type Observable } from 'rxjs';
 import type { Feed } from './feed.js';
 import { GuardedObservable } from './guarded-observable.js';
 import type { StoredRecord } from './record.js';
@@ -33,6 +33,38 @@ export function currentAndChanges<T>(
       (error) => (error === undefined ? subscriber.complete() : subscriber.error(error)),
     );
   }, onError);
+}
+
+/** The newest of something that changes, for clients of a store that show a part of it. */
+export interface Latest<T> {
+  readonly value: T;
+  /** What `pick` gives of the present value, and of every later one for which it gives another. */
+  select<R>(pick: (value: T) => R): Observable<R>;
+}
+
+/**
+ * Follows changes, beginning with `first`. What one append has changed is taken over at once, in a microtask after the
+ * tick in which it was committed and before its caller goes on: an append of several events is never seen half.
+ */
+export function latestOf<T>(changes: Observable<T>, first: T): Latest<T> {
+  // Kept apart: what was committed last can be looked at after the store has failed, too.
+  let latest = first;
+  const values$ = new BehaviorSubject(first);
+  changes
+    .pipe(
+      auditTime(0, asapScheduler),
+      tap((value) => (latest = value)),
+    )
+    .subscribe(values$);
+  return {
+    get value() {
+      return latest;
+    },
+    select: (pick) => {
+      const picked$ = values$.pipe(map(pick), distinctUntilChanged());
+      return changes instanceof GuardedObservable ? changes.guard(picked$) : picked$;
+    },
+  };
 }
 
 /** History, then live. */

@@ -44,6 +44,12 @@ export class StoreState {
    * Returns the record if the entry is one.
    */
   commit(entry: StoreEntry, position: number, snapshot?: Snapshot): StoredRecord | undefined {
+    this.apply(entry, position, snapshot);
+    return entry.kind === 'record' ? recordOf(entry, position) : undefined;
+  }
+
+  /** Like {@link commit}, for who does not need the record. */
+  apply(entry: StoreEntry, position: number, snapshot?: Snapshot): void {
     switch (entry.kind) {
       case 'record': {
         const cell = this.cells.of(entry.stream);
@@ -55,25 +61,25 @@ export class StoreState {
             entry.receipt.commandId,
             answer(entry.version, position, entry.receipt.result),
           );
-        return recordOf(entry, position);
+        return;
       }
       case 'receipt':
         this.receipts.add(entry.stream, entry.receipt.commandId, answer(entry.version, position, entry.receipt.result));
-        return undefined;
+        return;
       case 'cursor':
         this.subscription(entry.subscription).position = entry.position;
-        return undefined;
+        return;
       case 'parked':
         this.subscription(entry.subscription).parked.set(entry.position, entry.error);
-        return undefined;
+        return;
       case 'unparked':
         this.subscription(entry.subscription).parked.delete(entry.position);
-        return undefined;
+        return;
       case 'unsubscribed':
         this.subscriptions.delete(entry.subscription);
-        return undefined;
+        return;
       case 'wal':
-        return undefined;
+        return;
     }
   }
 }

@@ -7,6 +7,7 @@ import type { StoreEntry } from './entry.js';
 import type { StoredRecord } from './record.js';
 import type { SubscriptionState } from './store-state.js';
 import { Tail, type TailSource } from './tail.js';
+import type { After } from './timers.js';
 
 /** What becomes of a record whose handler keeps failing. */
 export type AfterRetries =
@@ -51,6 +52,7 @@ export interface SubscriptionHost {
   state(): SubscriptionState;
   /** Appends an entry; resolves once it is acknowledged. */
   note(entry: StoreEntry): Promise<void>;
+  readonly after: After;
 }
 
 /** Records that are handled between two notes of how far it has come, while it is catching up. */
@@ -156,7 +158,7 @@ export class Subscription {
         return true;
       } catch (cause) {
         if (attempt < retry && !this.#abort.signal.aborted) {
-          await pause(delayMs * 2 ** attempt, this.#abort.signal);
+          await pause(this.#host.after, delayMs * 2 ** attempt, this.#abort.signal);
           continue;
         }
         const error = cause instanceof Error ? cause.message : String(cause);
@@ -175,13 +177,13 @@ export class Subscription {
   }
 }
 
-function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+function pause(after: After, milliseconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds);
+    const cancel = after(milliseconds, resolve);
     signal.addEventListener(
       'abort',
       () => {
-        clearTimeout(timer);
+        cancel();
         resolve();
       },
       { once: true },

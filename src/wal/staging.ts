@@ -17,7 +17,7 @@ import {
 import type { SegmentPlan } from './segment-file.js';
 
 /** Largest batch: a reader has to hold one whole to know that it is whole. */
-const MAX_BATCH_BYTES: number = 64 * 1024 * 1024;
+export const MAX_BATCH_BYTES: number = 64 * 1024 * 1024;
 
 /** Chunks are set aside once they take this much: so large that writes are few, so small that they stay in the cache. */
 const CHUNK_BYTES = 256 * 1024;

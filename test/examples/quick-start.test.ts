@@ -13,9 +13,9 @@ describe('the quick start example', function () {
   it('finds in every run what the runs before it left, from a checkpoint', () => {
     const cwd = temporaryFolder();
     const runs = [1, 2, 3].map(() => execFileSync(process.execPath, [SCRIPT], { cwd }).toString());
-    expect(runs[0]).to.contain('Map(0) {}').and.to.contain('0 entries after no checkpoint');
-    expect(runs[1]).to.contain("'ada' => 100, 'bob' => 50").and.to.contain('after checkpoints/ckpt_2.ckpt');
-    expect(runs[2]).to.contain("'ada' => 200, 'bob' => 100").and.to.contain('after checkpoints/ckpt_5.ckpt');
+    expect(runs[0]).to.contain('replayed 0 entries after undefined').and.to.contain('Ada has 70');
+    expect(runs[1]).to.contain('entries after checkpoints/ckpt_2.ckpt').and.to.contain('Ada has 140');
+    expect(runs[2]).to.contain('entries after checkpoints/ckpt_5.ckpt').and.to.contain('Ada has 210');
   });
 
   it('is what the README shows', () => {

@@ -5,7 +5,6 @@ import { answerAll } from '../../examples/search-index/answers.js';
 import type { Document } from '../../examples/search-index/documents.js';
 import { FullScan } from '../../examples/search-index/full-scan.js';
 import { Indexer } from '../../examples/search-index/indexer.js';
-import { search } from '../../examples/search-index/searcher.js';
 
 type Library = ReadonlyMap<string, string>;
 
@@ -16,7 +15,7 @@ function document(number: number, more = ''): Document {
 }
 
 function found(index: Indexer): string {
-  return JSON.stringify(answerAll(WORDS, (query) => search(index.segments, query)));
+  return JSON.stringify(answerAll(WORDS, (query) => index.searcher.search(query)));
 }
 
 function scanned(library: Library): string {
@@ -88,7 +87,7 @@ describe('the indexer of the search index example', function () {
           scanned(ledger.acknowledged),
           scanned(ledger.intended),
         ]);
-        expect((await left.list('postings')).length).to.equal(index.segments.length);
+        expect((await left.list('postings')).length).to.equal(index.segments.size);
 
         await index.add([document(9), document(0, 'new')]);
         const more = found(index);
@@ -100,7 +99,7 @@ describe('the indexer of the search index example', function () {
       if (!faulty.stopped) break;
       crashes++;
     }
-    expect(crashes).to.be.greaterThan(80);
+    expect(crashes).to.be.greaterThan(70);
   });
 
   it('does not bring a document back that is deleted while a merge ends', async () => {
@@ -132,8 +131,8 @@ describe('the indexer of the search index example', function () {
     const directory = new MemoryDirectory();
     const index = await Indexer.open(directory);
     for (const number of [0, 1, 2]) await index.add([document(number)]);
-    const { coveredId } = await index.checkpoint();
-    expect(coveredId).to.equal(0);
+    const { truncation } = await index.checkpoint();
+    expect(truncation.removed).to.deep.equal([]);
     await index.close();
     const file = await directory.open('wal/wal_1.log', 'update');
     await file.truncate(100);
