@@ -227,7 +227,10 @@ export const LOG_CASES: readonly EngineCase[] = [
       const block = blockOf(log, 4, { entries: [4, 5, 6].map(entryAt), groups: [1, 2] });
       const answer = await log.append(block);
       assert.equal(answer.kind, 'unknown', `after failNextAppend: got ${describe(answer)}`);
-      for (const next of [block, blockOf(log, 7), blockOf(log, 4, { entries: [], groups: [0] })])
+      const repeated = await log.append(block);
+      if (stored) assert.notEqual(repeated.kind, 'conflict', 'the same block once more: what is there is not refused');
+      assert.notEqual(repeated.kind, 'done', 'the same block once more');
+      for (const next of [blockOf(log, 7), blockOf(log, 4, { entries: [], groups: [0] })])
         assert.notEqual((await log.append(next)).kind, 'done', 'no append is done after one with an unknown outcome');
       await log.close().catch(() => undefined);
       await using(engine, async (again) => {
