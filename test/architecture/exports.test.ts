@@ -121,6 +121,7 @@ const EXPORTS: Record<string, readonly string[]> = {
     'SimulatedDisk',
     'checkDeterminism',
     'countedIds',
+    'crashStates',
     'directoryConformance',
     'engineConformance',
     'given',
