@@ -8,11 +8,16 @@ export type {
   EventStore,
   Executed,
   ExecuteOptions,
+  InstanceOf,
   Loaded,
+  StateOf,
+  StoreView,
+  StreamAppend,
   SubscriptionSummary,
+  Target,
   WatchOptions,
 } from './event-store.js';
-export { ANY, ConcurrencyError, NO_STREAM, STREAM_EXISTS } from './expected-version.js';
+export { ANY, ConcurrencyError, NO_STREAM, STREAM_EXISTS, type ExpectedVersion } from './expected-version.js';
 export { defineProjection, ProjectionError, type ProjectionDefinition, type ProjectionOptions } from './projection.js';
 export type { Projection } from './live-projection.js';
 export type { WaitOptions } from './wait.js';
@@ -31,7 +36,8 @@ export type { WatchStatus } from './tail.js';
 export type { RecordFilter, RecordSelection } from './record-filter.js';
 export type { StoreRecovery } from './boot.js';
 export type { Durability } from './durability.js';
-export type { StoredRecord } from './record.js';
+export type { ReadOptions, ReadStreamOptions } from './reading.js';
+export type { Metadata, StoredRecord } from './record.js';
 export type { Observable } from 'rxjs';
 export { memoryEngine, type MemoryEngine, type MemoryEngineOptions } from './memory-engine.js';
 export {

@@ -79,8 +79,6 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
     throw new InvalidArgumentError(`receipts must be a whole number from 0, got ${String(receipts)}`);
   checkPolicy(checkpoint);
   const makeState = (): StoreState => new StoreState(types, projections, receipts);
-  // Nobody asks for projections as of the past, and what they need may have left the log.
-  const makePastState = (): StoreState => new StoreState(types, [], receipts);
   const begun = elapsed();
   const engine = await prepareEngine(options);
   try {
@@ -102,7 +100,7 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
       engine,
       types,
       booted: { ...booted, recovery },
-      makeState: makePastState,
+      makePast: () => new StoreState(types, [], 0),
       durability,
       checkpoint,
       highWaterMarkBytes: options.highWaterMarkBytes ?? DEFAULT_HIGH_WATER_MARK_BYTES,

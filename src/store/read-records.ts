@@ -2,6 +2,7 @@
 
 import { ByteReader } from '../bytes/byte-reader.js';
 import { currentEventVersion, upcast } from '../aggregate/index.js';
+import { DecodeError } from '../errors/index.js';
 import { decodeEntry, deepFreeze, type StoreEntry } from './entry.js';
 import type { EventLog } from './event-log.js';
 import type { StoredRecord } from './record.js';
@@ -17,8 +18,16 @@ export async function* readRecords(
 ): AsyncGenerator<StoredRecord, void, undefined> {
   const reader = new ByteReader();
   for await (const { position, payload } of log.read(from, upTo)) {
-    const entry = decodeEntry(reader.reset(payload, 0, payload.length));
+    const entry = decodeAt(reader.reset(payload, 0, payload.length), position);
     if (entry.kind === 'record') yield currentRecord(types, entry, position);
+  }
+}
+
+function decodeAt(reader: ByteReader, position: number): StoreEntry {
+  try {
+    return decodeEntry(reader);
+  } catch (cause) {
+    throw new DecodeError(cause instanceof Error ? cause.message : String(cause), { entryId: position, cause });
   }
 }
 
