@@ -108,6 +108,9 @@ export {
   type AppendOptions,
   type AppendOutcome,
   type Appended,
+  type CheckpointPolicy,
+  type CheckpointResult,
+  type CheckpointStatus,
   type Block,
   type CheckpointDescription,
   type CheckpointStorage,
@@ -137,4 +140,5 @@ export {
   type StreamAppend,
   type SubscriptionOptions,
   type Target,
+  type TruncationReport,
 } from './store/index.js';

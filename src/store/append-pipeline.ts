@@ -13,8 +13,8 @@ import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type EventLog } from './event
 export interface Told extends Settled {
   /** All entries are encoded and have their positions, the first of them this one. */
   readonly staged?: ((firstPosition: number) => void) | undefined;
-  /** They are acknowledged; called in order of positions, before `resolve`. */
-  readonly commit: (firstPosition: number) => void;
+  /** They are acknowledged; called in order of positions, before `resolve`. `bytes`: what they take in the log. */
+  readonly commit: (firstPosition: number, bytes: number) => void;
 }
 
 interface Settled {
@@ -27,8 +27,11 @@ interface Waiting {
   readonly firstPosition: number;
   /** Of its entries; their ends are in the batch. */
   readonly count: number;
+  readonly bytes: number;
   readonly durability: Durability;
   readonly told: Told;
+  /** Who else waits for it. */
+  others: Settled[] | undefined;
   /** Acknowledged before it was written, because it asked for nothing and nothing before it did. */
   committed: boolean;
 }
@@ -58,10 +61,13 @@ export class AppendPipeline {
   committedPosition: number;
   /** Why nothing can be appended any more: the outcome is unknown, or another writer has taken over. */
   failure: PoisonedError | FencedError | undefined;
+  /** Whether somebody has been told of it. */
+  #failureTold = false;
 
   readonly #options: PipelineOptions;
   #gathering: Batch = batchIn(new ByteWriter(BUFFER_BYTES));
   #spare: ByteWriter | undefined;
+  #inFlight: readonly Waiting[] = [];
   #inFlightBytes = 0;
   /** Appends that are not acknowledged yet. */
   #uncommitted = 0;
@@ -79,10 +85,15 @@ export class AppendPipeline {
     this.#writtenPosition = lastPosition;
   }
 
+  /** Whether somebody waits to be acknowledged. */
+  get isBusy(): boolean {
+    return this.#uncommitted > 0;
+  }
+
   /** Throws unless entries can be staged. */
   checkOpen(): void {
     if (this.#closed) throw new ClosedError('The store is closed; open it again');
-    if (this.failure !== undefined) throw this.failure;
+    if (this.failure !== undefined) throw this.#tell(this.failure);
   }
 
   /** Whether the high-water mark is reached: then await {@link room} first. */
@@ -144,8 +155,10 @@ export class AppendPipeline {
     const append: Waiting = {
       firstPosition,
       count: entries.length,
+      bytes: writer.length - start,
       durability,
       told,
+      others: undefined,
       committed: false,
     };
     appends.push(append);
@@ -165,6 +178,14 @@ export class AppendPipeline {
       );
   }
 
+  /** Resolves once everything staged so far is acknowledged. */
+  acknowledged(): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.#tell(this.failure));
+    const last = this.#gathering.appends.at(-1) ?? this.#inFlight.at(-1);
+    if (last === undefined || last.committed) return Promise.resolve();
+    return new Promise((resolve, reject) => (last.others ??= []).push({ resolve: () => resolve(), reject }));
+  }
+
   /** Resolves once everything staged so far is acknowledged, and as durable as asked for now. */
   settled(durability: Durability): Promise<void> {
     return this.stage([], durability, { commit: () => undefined }).settled;
@@ -173,16 +194,25 @@ export class AppendPipeline {
   /** Resolves once the log can be read up to a position: what is acknowledged from memory may not be written yet. */
   async written(position: number): Promise<void> {
     while (this.#writtenPosition < position) {
-      if (this.failure !== undefined) throw this.failure;
+      if (this.failure !== undefined) throw this.#tell(this.failure);
       await new Promise<void>((resolve) => this.#writeWatchers.push(resolve));
     }
   }
 
-  /** Refuses what comes from now on, and waits for what is in flight. */
+  /**
+   * Refuses what comes from now on, and waits for what is in flight. Rejects with the store's failure if nobody was told
+   * of it yet, as when everybody was acknowledged at once.
+   */
   async close(): Promise<void> {
     this.#closed = true;
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(new ClosedError('The store is closed'));
     while (this.#running !== undefined) await this.#running;
+    if (this.failure !== undefined && !this.#failureTold) throw this.#tell(this.failure);
+  }
+
+  #tell<E extends Error>(failure: E): E {
+    this.#failureTold = true;
+    return failure;
   }
 
   #stagedBytes(): number {
@@ -210,6 +240,7 @@ export class AppendPipeline {
   async #write(batch: Batch): Promise<void> {
     const { writer, appends } = batch;
     this.#inFlightBytes = writer.length;
+    this.#inFlight = appends;
     let first = 0;
     let firstEntry = 0;
     while (first < appends.length) {
@@ -218,12 +249,14 @@ export class AppendPipeline {
       const outcome = await this.#append(block, batch, firstEntry, endEntry);
       if (outcome.kind !== 'done') {
         this.#inFlightBytes = 0;
+        this.#inFlight = [];
         this.#fail(appends.slice(first), outcome);
         return;
       }
       // Before the last acknowledgement, as those who hear it look at what is staged.
       if (end === appends.length) {
         this.#inFlightBytes = 0;
+        this.#inFlight = [];
         this.#recycle(writer);
       }
       const last = block.at(-1)!;
@@ -298,18 +331,20 @@ export class AppendPipeline {
     append.committed = true;
     this.#uncommitted--;
     this.committedPosition = append.firstPosition + append.count - 1;
-    const { told } = append;
-    told.commit(append.firstPosition);
+    const { told, others } = append;
+    told.commit(append.firstPosition, append.bytes);
     told.resolve(append.firstPosition);
+    if (others !== undefined) for (const other of others) other.resolve(append.firstPosition);
   }
 
   #fail(appends: readonly Waiting[], outcome: Exclude<AppendOutcome, { kind: 'done' }>): void {
     const waiting = [...appends, ...this.#gathering.appends];
     this.#gathering = batchIn(new ByteWriter(BUFFER_BYTES));
     this.failure = this.#failureOf(outcome, appends[0]!.firstPosition);
-    for (const { committed, told } of waiting) if (!committed) told.reject(this.failure);
+    for (const { committed, told, others = [] } of waiting)
+      if (!committed) for (const { reject } of [told, ...others]) reject(this.#tell(this.failure));
     for (const tell of this.#writeWatchers.splice(0)) tell();
-    for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.failure);
+    for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.#tell(this.failure));
     this.#options.onFailure(this.failure);
   }
 

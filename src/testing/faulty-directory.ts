@@ -1,5 +1,5 @@
 // A Directory in front of another one that numbers every operation and can make any of them fail, fall short, or be the
-// last thing that the process does. For finding out what a program does when the disk is not well.
+// last thing that the process does, or let it wait. For finding out what a program does when the disk is not well.
 
 import { StorageError } from '../errors/index.js';
 import type { Directory, FileHandle, FileInfo, Lock, OpenMode } from '../storage/index.js';
@@ -30,17 +30,20 @@ export interface DiskOperation {
   readonly offset?: number;
   /** Of `read` and `write`: how many are asked for. Of a durable write's `datasync`: how many it syncs, and no others. */
   readonly bytes?: number;
+  /** Of `write`: what is to be written. */
+  readonly data?: Uint8Array;
 }
 
 /**
  * What happens instead. `error`: the operation fails with that system error and does nothing. `short`: a read or write
  * does only that many bytes. `stop`: the process ends here, and every later operation fails too; a write may get
- * `bytes` of itself done first.
+ * `bytes` of itself done first. `wait`: it is done as it should, but only once `until` resolves.
  */
 export type Fault =
   | { readonly kind: 'error'; readonly errno: string }
   | { readonly kind: 'short'; readonly bytes: number }
-  | { readonly kind: 'stop'; readonly bytes?: number };
+  | { readonly kind: 'stop'; readonly bytes?: number }
+  | { readonly kind: 'wait'; readonly until: Promise<unknown> };
 
 /** Operations that change something, the ones a crash can come between. */
 export function isMutation({ kind }: DiskOperation): boolean {
@@ -84,52 +87,66 @@ export class FaultyDirectory implements Directory {
   }
 
   async open(path: string, mode: OpenMode): Promise<FileHandle> {
-    this.#check({ kind: mode === 'create' ? 'create' : 'open', path });
+    const limit = this.#check({ kind: mode === 'create' ? 'create' : 'open', path });
+    if (limit?.until !== undefined) await limit.until;
     return new FaultyHandle(await this.#inner.open(path, mode), (operation) => this.#check(operation));
   }
 
   async stat(path: string): Promise<FileInfo | undefined> {
-    this.#check({ kind: 'stat', path });
+    const limit = this.#check({ kind: 'stat', path });
+    if (limit?.until !== undefined) await limit.until;
     return this.#inner.stat(path);
   }
 
   async list(path: string): Promise<string[]> {
-    this.#check({ kind: 'list', path });
+    const limit = this.#check({ kind: 'list', path });
+    if (limit?.until !== undefined) await limit.until;
     return this.#inner.list(path);
   }
 
   async makeDirectory(path: string): Promise<void> {
-    this.#check({ kind: 'makeDirectory', path });
+    const limit = this.#check({ kind: 'makeDirectory', path });
+    if (limit?.until !== undefined) await limit.until;
     return this.#inner.makeDirectory(path);
   }
 
   async rename(from: string, to: string): Promise<void> {
-    this.#check({ kind: 'rename', path: from });
+    const limit = this.#check({ kind: 'rename', path: from });
+    if (limit?.until !== undefined) await limit.until;
     return this.#inner.rename(from, to);
   }
 
   async remove(path: string): Promise<void> {
-    this.#check({ kind: 'remove', path });
+    const limit = this.#check({ kind: 'remove', path });
+    if (limit?.until !== undefined) await limit.until;
     return this.#inner.remove(path);
   }
 
   async syncDirectory(path: string): Promise<void> {
-    this.#check({ kind: 'syncDirectory', path });
+    const limit = this.#check({ kind: 'syncDirectory', path });
+    if (limit?.until !== undefined) await limit.until;
     return this.#inner.syncDirectory(path);
   }
 
   async lock(path: string): Promise<Lock> {
-    this.#check({ kind: 'lock', path });
+    const limit = this.#check({ kind: 'lock', path });
+    if (limit?.until !== undefined) await limit.until;
     return this.#inner.lock(path);
   }
 
-  /** Throws for `error` and `stop`; returns the bytes that may be done where fewer than asked. */
-  #check(operation: Omit<DiskOperation, 'number'>): { bytes: number; stop: boolean } | undefined {
+  /** Throws for `error` and `stop`; returns what else is different. */
+  #check(operation: Omit<DiskOperation, 'number'>): Limits | undefined {
     if (this.stopped) throw stopped(operation.path);
     const fault = this.decide({ number: ++this.operations, ...operation });
     if (fault === undefined) return undefined;
+    if (fault.kind === 'wait')
+      return {
+        until: fault.until.then(() => {
+          if (this.stopped) throw stopped(operation.path);
+        }),
+      };
     this.faults++;
-    if (fault.kind === 'short') return { bytes: fault.bytes, stop: false };
+    if (fault.kind === 'short') return { bytes: fault.bytes };
     if (fault.kind === 'error')
       throw new StorageError(`Injected: ${fault.errno} at ${operation.kind}`, {
         path: operation.path,
@@ -141,6 +158,13 @@ export class FaultyDirectory implements Directory {
   }
 }
 
+interface Limits {
+  /** Bytes that may be done; `undefined`: all. */
+  readonly bytes?: number;
+  readonly stop?: boolean;
+  readonly until?: Promise<unknown>;
+}
+
 function stopped(path: string): StorageError {
   return new StorageError('The simulated process has ended', { path, errno: 'ESTOPPED' });
 }
@@ -148,14 +172,9 @@ function stopped(path: string): StorageError {
 class FaultyHandle implements FileHandle {
   readonly path: string;
   readonly #inner: FileHandle;
-  readonly #check: (
-    operation: Omit<DiskOperation, 'number'>,
-  ) => { readonly bytes: number; readonly stop: boolean } | undefined;
+  readonly #check: (operation: Omit<DiskOperation, 'number'>) => Limits | undefined;
 
-  constructor(
-    inner: FileHandle,
-    check: (operation: Omit<DiskOperation, 'number'>) => { bytes: number; stop: boolean } | undefined,
-  ) {
+  constructor(inner: FileHandle, check: (operation: Omit<DiskOperation, 'number'>) => Limits | undefined) {
     this.path = inner.path;
     this.#inner = inner;
     this.#check = check;
@@ -163,20 +182,23 @@ class FaultyHandle implements FileHandle {
 
   async read(target: Uint8Array, offset: number): Promise<number> {
     const limit = this.#check({ kind: 'read', path: this.path, offset, bytes: target.length });
-    return this.#inner.read(limit === undefined ? target : target.subarray(0, limit.bytes), offset);
+    if (limit?.until !== undefined) await limit.until;
+    return this.#inner.read(limit?.bytes === undefined ? target : target.subarray(0, limit.bytes), offset);
   }
 
   async write(source: Uint8Array, offset: number): Promise<number> {
-    const limit = this.#check({ kind: 'write', path: this.path, offset, bytes: source.length });
-    if (limit === undefined) return this.#inner.write(source, offset);
+    const limit = this.#check({ kind: 'write', path: this.path, offset, bytes: source.length, data: source });
+    if (limit?.until !== undefined) await limit.until;
+    if (limit?.bytes === undefined) return this.#inner.write(source, offset);
     const count = limit.bytes === 0 ? 0 : await this.#inner.write(source.subarray(0, limit.bytes), offset);
-    if (limit.stop) throw stopped(this.path);
+    if (limit.stop === true) throw stopped(this.path);
     return count;
   }
 
   async writeDurably(source: Uint8Array, offset: number): Promise<number> {
     const bytes = await this.write(source, offset);
-    this.#check({ kind: 'datasync', path: this.path, offset, bytes });
+    const limit = this.#check({ kind: 'datasync', path: this.path, offset, bytes });
+    if (limit?.until !== undefined) await limit.until;
     if (this.#inner.writeDurably === undefined) await this.#inner.datasync();
     // The same bytes again, which changes nothing but that they are durable now, and only they.
     else await writeFullyDurably(this.#inner, source.subarray(0, bytes), offset);
@@ -184,17 +206,20 @@ class FaultyHandle implements FileHandle {
   }
 
   async datasync(): Promise<void> {
-    this.#check({ kind: 'datasync', path: this.path });
+    const limit = this.#check({ kind: 'datasync', path: this.path });
+    if (limit?.until !== undefined) await limit.until;
     return this.#inner.datasync();
   }
 
   async truncate(size: number): Promise<void> {
-    this.#check({ kind: 'truncate', path: this.path, offset: size });
+    const limit = this.#check({ kind: 'truncate', path: this.path, offset: size });
+    if (limit?.until !== undefined) await limit.until;
     return this.#inner.truncate(size);
   }
 
   async size(): Promise<number> {
-    this.#check({ kind: 'size', path: this.path });
+    const limit = this.#check({ kind: 'size', path: this.path });
+    if (limit?.until !== undefined) await limit.until;
     return this.#inner.size();
   }
 

@@ -10,7 +10,8 @@ import { openFileEngine } from '../store/file-engine.js';
 import { memoryEngine, openStore, type Engine, type OpenStoreOptions } from '../store/index.js';
 import { assertionError, fail, isSame } from './differences.js';
 import { inWorld, OTHER_WORLDS, Suspicion, type WrittenEvent } from './other-world.js';
-import { loseEverything, SimulatedDisk } from './simulated-disk.js';
+import { loseEverything } from './power-cut.js';
+import { SimulatedDisk } from './simulated-disk.js';
 
 /** An aggregate before and after a command. */
 export interface Recoverable {

@@ -96,6 +96,7 @@ const EXPORTS: Record<string, readonly string[]> = {
     'writeBytesAtomically',
     'writeFileAtomically',
     'writeFully',
+    'writeFullyDurably',
   ],
   'cairnlog/checkpoint': ['CheckpointFile', 'CheckpointPublisher', 'checkpointPath', 'listCheckpoints'],
   'cairnlog/segment-index': [
@@ -120,6 +121,7 @@ const EXPORTS: Record<string, readonly string[]> = {
     'SimulatedDisk',
     'checkDeterminism',
     'countedIds',
+    'crashStates',
     'directoryConformance',
     'engineConformance',
     'given',

@@ -3,6 +3,7 @@
 
 import { CheckpointPublisher, recoverWithWal, type Directory, type Recovery, type WalWriter } from 'cairnlog';
 import type { RecoverOptions } from 'cairnlog';
+import type { TruncateOptions } from 'cairnlog/wal';
 import { textCodec } from './text-codec.js';
 
 /** Entries by id: `ledger[0]` is entry 1. */
@@ -14,8 +15,9 @@ export function publisherOf(
   wal: WalWriter<string>,
   retain = 2,
   makeEntry: (path: string, lastAppliedId: number) => string = (_, lastAppliedId) => markOf(lastAppliedId),
+  truncate: TruncateOptions = {},
 ): CheckpointPublisher<string, string> {
-  return new CheckpointPublisher<string, string>({ wal, codec: textCodec, retain, makeEntry });
+  return new CheckpointPublisher<string, string>({ wal, codec: textCodec, retain, makeEntry, truncate });
 }
 
 /** Recovers the ledger; fails if an entry is applied that does not follow the one before. */

@@ -43,8 +43,8 @@ export function sparingDurable(disk: SimulatedDisk, cut: PowerCut): PowerCut {
   const durable = disk.afterPowerCut({ ...loseEverything, name: () => true });
   return {
     ...cut,
-    page(path, page) {
-      const fate = cut.page(path, page);
+    page(path, page, file) {
+      const fate = cut.page(path, page, file);
       if (fate === 'new' || fate === 'old') return fate;
       return (durable.peek(path)?.length ?? 0) > page * SECTOR_BYTES ? 'old' : fate;
     },

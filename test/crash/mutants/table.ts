@@ -1,0 +1,337 @@
+// Ways in which the library could be wrong, each as a change of its compiled code, and the test that fails because of
+// it. A change must fit exactly one place: when the code moves on, the table has to.
+
+export interface Mutant {
+  /** What it does wrong. */
+  readonly name: string;
+  /** Compiled file, below `dist/`. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+  /** The test that must fail: its file below `test/`, and its whole title. */
+  readonly killedBy: { readonly file: string; readonly title: string };
+}
+
+const logScripts = { file: 'crash/scripts.test.ts', title: 'Every short script, cut at every moment: log scripts' };
+const storeScripts = { file: 'crash/scripts.test.ts', title: 'Every short script, cut at every moment: store scripts' };
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'syncs no entries',
+    file: 'wal/segment-file.js',
+    find: `        await this.#file.datasync();
+        this.#unsynced = false;`,
+    replace: `        this.#unsynced = false;`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'writes a durable append without a sync',
+    file: 'wal/segment-file.js',
+    find: `await writeFullyDurably(this.#file, bytes, this.end);`,
+    replace: `await writeFully(this.#file, bytes, this.end);`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'acknowledges before the sync',
+    file: 'wal/commit-loop.js',
+    find: `                if (this.#syncIsDue(this.flushedId))
+                    await this.#sync();`,
+    replace: `                if (this.#syncIsDue(this.flushedId)) {
+                    for (const waiter of this.#waiters)
+                        if (waiter.id <= this.flushedId)
+                            waiter.resolve();
+                    await this.#sync();
+                }`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'does not sync the folder of a new segment',
+    file: 'wal/segment-file.js',
+    find: `            await file.datasync();
+            await directory.syncDirectory(layout.folder);`,
+    replace: `            await file.datasync();`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'does not sync the header of a new segment',
+    file: 'wal/segment-file.js',
+    find: `            await file.datasync();
+            await directory.syncDirectory(layout.folder);`,
+    replace: `            await directory.syncDirectory(layout.folder);`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'does not sync the folder after a rename',
+    file: 'storage/durable.js',
+    find: `        throw error;
+    }
+    await directory.syncDirectory(parentOf(normal));`,
+    replace: `        throw error;
+    }`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'does not sync the folder after a removal',
+    file: 'storage/durable.js',
+    find: `            throw error;
+    }
+    await directory.syncDirectory(parentOf(normalizePath(path)));`,
+    replace: `            throw error;
+    }`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'does not sync the parent of a new folder',
+    file: 'storage/durable.js',
+    find: `    await directory.syncDirectory(parent);`,
+    replace: ``,
+    killedBy: logScripts,
+  },
+  {
+    name: 'syncs a checkpoint only after it was renamed',
+    file: 'storage/durable.js',
+    find: `            await fill(file);
+            await file.datasync();`,
+    replace: `            await fill(file);`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'does not sync the old segment when the log rolls',
+    file: 'wal/commit-loop.js',
+    find: `        await old.finish();
+        this.#durable(this.flushedId);`,
+    replace: `        this.#durable(this.flushedId);`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'tries a failed sync again',
+    file: 'wal/segment-file.js',
+    find: `        await this.#file.datasync();
+        this.#unsynced = false;`,
+    replace: `        await this.#file.datasync().catch(() => this.#file.datasync());
+        this.#unsynced = false;`,
+    killedBy: {
+      file: 'crash/single-point-faults.test.ts',
+      title: 'A fault at every single operation: a sync that fails and loses what it should have written',
+    },
+  },
+  {
+    name: 'does not write again what opening found',
+    file: 'wal/open-log.js',
+    find: `        await rewrite(file, from, end.validEnd);`,
+    replace: ``,
+    killedBy: {
+      file: 'crash/power-cuts.test.ts',
+      title: 'A power cut after a sync that failed takes no entry that a later process acknowledged or was shown',
+    },
+  },
+  {
+    name: 'leaves a torn tail in the file',
+    file: 'wal/open-log.js',
+    find: `        if (end.validEnd < fileSize)
+            await file.truncate(end.validEnd);`,
+    replace: ``,
+    killedBy: logScripts,
+  },
+  {
+    name: 'leaves the checksum of a frame to its payload alone',
+    file: 'bytes/crc32.js',
+    find: `export function crc32Behind(word0, word1, word2, view, start, end, seed) {`,
+    replace: `export function crc32Behind(word0, word1, word2, view, start, end, seed) {
+    return crc32(bytesOf(view), start, end, seed);`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'draws no salt',
+    file: 'wal/staging.js',
+    find: `    return readU32(random(4), 0);`,
+    replace: `    return 0;`,
+    killedBy: {
+      file: 'crash/single-rules.test.ts',
+      title: 'What lay on the disk before is not taken for entries',
+    },
+  },
+  {
+    name: 'takes any damage for the end of the log',
+    file: 'wal/tail.js',
+    find: `        if (lastId < durableId)
+            throw`,
+    replace: `        if (false)
+            throw`,
+    killedBy: {
+      file: 'crash/power-cuts.test.ts',
+      title: 'A power cut after a sync that failed is told apart from damage to what was acknowledged',
+    },
+  },
+  {
+    name: 'takes any whole frame behind damage for a loss',
+    file: 'wal/tail.js',
+    find: `        if (header.version !== 4) {`,
+    replace: `        {`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'removes what a checkpoint covers before it is written',
+    file: 'checkpoint/checkpoint-publisher.js',
+    find: `        await wal.flushAndSync();`,
+    replace: `        await wal.flushAndSync();
+        await new WalMaintenance(wal).truncatePrefix(lastAppliedId);`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'writes a checkpoint before the log is synced up to it',
+    file: 'checkpoint/checkpoint-publisher.js',
+    find: `        await wal.flushAndSync();`,
+    replace: ``,
+    killedBy: logScripts,
+  },
+  {
+    name: 'removes the newest covered segment first',
+    file: 'wal/wal-maintenance.js',
+    find: `        for (const [index, segment] of ranges.entries()) {`,
+    replace: `        const covered = ranges.filter((segment, index) => index < ranges.length - alwaysKept && segment.endEntryId <= lastEntryId);
+        if (options.dryRun !== true)
+            for (const { path } of covered.reverse())
+                await removeDurable(this.#directory, path);
+        for (const [index, segment] of ranges.entries()) {
+            if (covered.includes(segment)) {
+                removed.push(segment);
+                continue;
+            }`,
+    killedBy: {
+      file: 'wal/wal-maintenance.test.ts',
+      title: 'makes each removal durable before the next: a power cut in between leaves no hole',
+    },
+  },
+  {
+    name: 'removes a segment although the one that follows is not proven durable',
+    file: 'wal/wal-maintenance.js',
+    find: `(await holdsFrame(this.#directory, segments.at(-1))) ? 1 : 2`,
+    replace: `1`,
+    killedBy: {
+      file: 'hazards/durability-and-crash-holes.test.ts',
+      title: 'B07 truncation beside a segment that is still being made leaves a log that a power cut cannot close',
+    },
+  },
+  {
+    name: 'begins with entry 1 where only a checkpoint is left',
+    file: 'wal/open-log.js',
+    find: `    let lastId = durableId;`,
+    replace: `    let lastId = 0;`,
+    killedBy: {
+      file: 'recovery/open-with-recovery.test.ts',
+      title: 'goes on behind the newest checkpoint when the log is gone, so that no id comes twice',
+    },
+  },
+  {
+    name: 'takes a short write for a whole one',
+    file: 'storage/full-io.js',
+    find: `        checkCount(count, source.length - done, file, offset + done, 'write');`,
+    replace: `        return;`,
+    killedBy: {
+      file: 'crash/single-point-faults.test.ts',
+      title: 'A fault at every single operation: a write that is one byte short',
+    },
+  },
+  {
+    name: 'takes a read error for the end of the file',
+    file: 'storage/full-io.js',
+    find: `        const count = await file.read(done === 0 ? target : target.subarray(done), offset + done);`,
+    replace: `        const count = await file.read(done === 0 ? target : target.subarray(done), offset + done).catch(() => 0);`,
+    killedBy: {
+      file: 'storage/full-io.test.ts',
+      title: 'A disk that cannot be read is not a file that ends',
+    },
+  },
+  {
+    name: 'takes a short read for the end of the file',
+    file: 'storage/full-io.js',
+    find: `        checkCount(count, target.length - done, file, offset + done, 'read');`,
+    replace: `        return done + count;`,
+    killedBy: {
+      file: 'crash/single-point-faults.test.ts',
+      title: 'A fault at every single operation: a read of one byte',
+    },
+  },
+  {
+    name: 'goes on after a failed operation',
+    file: 'wal/commit-loop.js',
+    find: `        this.failure = failure;`,
+    replace: ``,
+    killedBy: {
+      file: 'crash/single-point-faults.test.ts',
+      title: 'A fault at every single operation: ENOSPC where something is made longer',
+    },
+  },
+  {
+    name: 'goes on before its write is done',
+    file: 'wal/commit-loop.js',
+    find: `await this.#segment.append(writer.bytes.subarray(from, writer.length));`,
+    replace: `void this.#segment.append(writer.bytes.subarray(from, writer.length));`,
+    killedBy: {
+      file: 'crash/single-rules.test.ts',
+      title: 'What is appended does not change while it waits for the disk, whatever is appended meanwhile',
+    },
+  },
+  {
+    name: 'writes the frames of a batch as entries of their own',
+    file: 'wal/staging.js',
+    find: `index < sizes.length - 1 ? FLAG_MORE : 0`,
+    replace: `0`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'shows what is not durable yet',
+    file: 'store/append-pipeline.js',
+    find: `durability === 'memory' && this.#uncommitted === 0`,
+    replace: `this.#uncommitted === 0`,
+    killedBy: storeScripts,
+  },
+  {
+    name: 'writes the records of an append one by one',
+    file: 'store/file-engine.js',
+    find: `                if (size === 1)
+                    wal.append(block.entries[at]);
+                else
+                    wal.appendBatch(block.entries.slice(at, at + size));`,
+    replace: `                for (const entry of block.entries.slice(at, at + size))
+                    wal.append(entry);`,
+    killedBy: storeScripts,
+  },
+  {
+    name: 'notes a record as handled before it is',
+    file: 'store/subscription.js',
+    find: `                if (!(await this.#handle(record)))
+                    break;
+                this.#handled = record.position;`,
+    replace: `                this.#handled = record.position;
+                await this.#note();
+                if (!(await this.#handle(record)))
+                    break;`,
+    killedBy: storeScripts,
+  },
+  {
+    name: 'leaves the answers to commands out of checkpoints',
+    file: 'store/checkpoint-items.js',
+    find: `const receipts = [...state.receipts.entries()];`,
+    replace: `const receipts = [];`,
+    killedBy: storeScripts,
+  },
+  {
+    name: 'writes the checkpoint of a store before its log is synced',
+    file: 'store/checkpointer.js',
+    find: `            await sync();`,
+    replace: ``,
+    killedBy: storeScripts,
+  },
+  {
+    name: 'keeps the data of its caller instead of a copy',
+    file: 'store/event-store.js',
+    find: `return { type: event.type, data: copyPlainData(event.data) };`,
+    replace: `return { type: event.type, data: event.data };`,
+    killedBy: {
+      file: 'crash/single-rules.test.ts',
+      title: 'What is appended does not change when its caller changes it afterwards',
+    },
+  },
+];
