@@ -139,6 +139,6 @@ export {
   type StoreView,
   type StreamAppend,
   type SubscriptionOptions,
-  type TruncationReport,
   type Target,
+  type TruncationReport,
 } from './store/index.js';
