@@ -157,6 +157,6 @@ export {
   type WaitOptions,
   type WatchOptions,
   type WatchStatus,
-  type TruncationReport,
   type Target,
+  type TruncationReport,
 } from './store/index.js';

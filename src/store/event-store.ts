@@ -11,7 +11,7 @@ import {
 } from '../aggregate/index.js';
 import { ClosedError, InvalidArgumentError } from '../errors/index.js';
 import { AppendPipeline } from './append-pipeline.js';
-import { StreamsAppend, type AppendFacts, type StagedEntry } from './appender.js';
+import { StreamsAppend, type AppendFacts, type AppendTold, type StagedEntry } from './appender.js';
 import {
   asyncDecision,
   checkCommandId,
@@ -187,8 +187,8 @@ export class EventStore {
   readonly #holds = new Holds();
   readonly #readers = new OpenReaders();
   readonly #checkpointer: Checkpointer;
-  readonly #reading: ReadSource;
   readonly #tails: TailSource;
+  readonly #reads: ReadSource;
   /** {@link #commit}, for those who call it later. */
   readonly #show = (entries: readonly StagedEntry[], firstPosition: number, bytes: number): void =>
     this.#commit(entries, firstPosition, bytes);
@@ -248,18 +248,20 @@ export class EventStore {
         replayed: { entries: recovery.entriesReplayed, milliseconds: recovery.phases.replay },
       },
     );
-    const committed = { holds: this.#holds, committedPosition: () => this.position };
-    this.#reading = {
-      ...committed,
-      log: engine.log,
-      types: parts.types,
-      committedVersion: (stream) => this.#state.cells.of(stream).committed.version,
+    const committedPosition = (): number => this.position;
+    this.#tails = {
+      feed: this.#feed,
+      holds: this.#holds,
+      committedPosition,
+      firstPosition: () => engine.log.firstPosition,
       read: (from, upTo) => this.#read(from, upTo),
     };
-    this.#tails = {
-      ...committed,
-      feed: this.#feed,
-      firstPosition: () => engine.log.firstPosition,
+    this.#reads = {
+      log: engine.log,
+      types: parts.types,
+      holds: this.#holds,
+      committedPosition,
+      committedVersion: (stream) => this.#state.cells.of(stream).committed.version,
       read: (from, upTo) => this.#read(from, upTo),
     };
     for (const [name, fold] of booted.state.projections)
@@ -268,7 +270,7 @@ export class EventStore {
         new Projection(fold, {
           feed: this.#feed,
           tails: this.#tails,
-          committedPosition: () => this.position,
+          committedPosition,
           report: parts.onSubscriberError,
         }),
       );
@@ -361,41 +363,51 @@ export class EventStore {
     const count = copies.reduce((sum, { events }) => sum + events.length, 0);
     if (count === 0) throw new InvalidArgumentError('There is nothing to append: give at least one event');
     if (this.#pipeline.full) await this.#room();
-    if (commandId !== undefined) {
+    try {
+      if (commandId === undefined) return this.#appendNow(copies, checks, { count, durability, metadata, commandId });
       const answered = this.#answered<unknown>(OF_THE_STORE, commandId, durability);
       if (answered !== undefined) return answered.then(asAppended);
-    }
-    const cells = new Map<string, Cell>();
-    const versions = new Map<string, number>();
-    const parts: { readonly cell: Cell; readonly events: readonly Event[] }[] = [];
-    try {
-      for (const { stream, expectedVersion } of checks)
-        checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
-      for (const { stream, expectedVersion, events } of copies) {
-        const cell = cells.get(stream) ?? this.#state.cells.of(stream);
-        const version = versions.get(stream) ?? cell.pending.version;
-        checkVersion(stream, expectedVersion, version);
-        cells.set(stream, cell);
-        versions.set(stream, version + events.length);
-        parts.push({ cell, events });
-      }
+      const answer = this.#appendNow(copies, checks, { count, durability, metadata, commandId });
+      return this.#answer(OF_THE_STORE, commandId, durability, answer);
     } catch (error) {
       return this.#refuse(error);
     }
+  }
+
+  #appendNow(
+    streams: readonly Required<StreamAppend>[],
+    checks: NonNullable<AppendOptions['checks']>,
+    { count, durability, metadata, commandId }: AppendCall,
+  ): Promise<Appended> {
+    for (const { stream, expectedVersion } of checks)
+      checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
+    const cells = new Map<string, Cell>();
+    const versions = new Map<string, number>();
+    const parts: { readonly cell: Cell; readonly events: readonly Event[] }[] = [];
+    for (const { stream, expectedVersion, events } of streams) {
+      const cell = cells.get(stream) ?? this.#state.cells.of(stream);
+      const version = versions.get(stream) ?? cell.pending.version;
+      checkVersion(stream, expectedVersion, version);
+      cells.set(stream, cell);
+      versions.set(stream, version + events.length);
+      parts.push({ cell, events });
+    }
     const firstPosition = this.#pipeline.lastPosition + 1;
     const appended = Object.freeze({ firstPosition, lastPosition: firstPosition + count - 1, versions });
-    const answer = new Promise<Appended>((resolve, reject) => {
-      const facts = { durability, metadata, recordedAt: this.#parts.now() };
-      const append = new StreamsAppend(this.#state.cells, facts, {
-        commit: this.#show,
-        resolve: () => resolve(appended),
-        reject,
-      });
-      for (const { cell, events } of parts) append.add(cell, events);
-      if (commandId !== undefined) append.addBehind(receiptOfAppend(commandId, appended));
+    const told: { -readonly [K in keyof AppendTold]: AppendTold[K] } = {
+      commit: this.#show,
+      resolve: ignore,
+      reject: ignore,
+    };
+    const facts = { durability, metadata, recordedAt: this.#parts.now() };
+    const append = new StreamsAppend(this.#state.cells, facts, told);
+    for (const { cell, events } of parts) append.add(cell, events);
+    if (commandId !== undefined) append.addBehind(receiptOfAppend(commandId, appended));
+    return new Promise((resolve, reject) => {
+      told.resolve = () => resolve(appended);
+      told.reject = reject;
       this.#pipeline.add(append);
     });
-    return commandId === undefined ? answer : this.#answer(OF_THE_STORE, commandId, durability, answer);
   }
 
   /**
@@ -466,7 +478,7 @@ export class EventStore {
     options: ReadStreamOptions = {},
   ): AsyncGenerator<StoredRecord<E>, void, undefined> {
     this.#checkReadable();
-    yield* readStream<E>(this.#reading, checkedStream(stream), options);
+    yield* readStream<E>(this.#reads, checkedStream(stream), options);
   }
 
   /**
@@ -482,7 +494,7 @@ export class EventStore {
    */
   async *readAll<E extends Event = Event>(options: ReadOptions = {}): AsyncGenerator<StoredRecord<E>, void, undefined> {
     this.#checkReadable();
-    yield* readAll<E>(this.#reading, options);
+    yield* readAll<E>(this.#reads, options);
   }
 
   /**
@@ -1002,6 +1014,15 @@ export class EventStore {
   }
 }
 
+/** What `append` was given besides streams, checked. */
+interface AppendCall {
+  /** Of events. */
+  readonly count: number;
+  readonly durability: Durability;
+  readonly metadata: Metadata | undefined;
+  readonly commandId: string | undefined;
+}
+
 /** What `execute` was given, checked. */
 interface Command<T extends Target, R> extends AppendFacts {
   readonly target: T;
@@ -1069,4 +1090,8 @@ function receiptOfAppend(commandId: string, { firstPosition, lastPosition, versi
 function asAppended(answer: unknown): Appended {
   const { result } = answer as { readonly result?: Appended & { readonly versions: Iterable<[string, number]> } };
   return result === undefined ? (answer as Appended) : Object.freeze({ ...result, versions: new Map(result.versions) });
+}
+
+function ignore(): void {
+  // Nobody waits yet.
 }

@@ -118,7 +118,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'does not write again what opening found',
     file: 'wal/open-log.js',
-    find: `        await rewrite(file, from, end.validEnd);`,
+    find: `    await rewrite(file, from, end.validEnd);`,
     replace: ``,
     killedBy: {
       file: 'crash/power-cuts.test.ts',
@@ -128,8 +128,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'leaves a torn tail in the file',
     file: 'wal/open-log.js',
-    find: `        if (end.validEnd < fileSize)
-            await file.truncate(end.validEnd);`,
+    find: `    if (end.validEnd < fileSize)
+        await file.truncate(end.validEnd);`,
     replace: ``,
     killedBy: logScripts,
   },
@@ -301,20 +301,20 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'notes a record as handled before it is',
     file: 'store/subscription.js',
-    find: `                if (!(await this.#handle(record)))
-                    break;
-                this.#handled = record.position;`,
+    find: `                this.#handling = true;
+                let goesOn;`,
     replace: `                this.#handled = record.position;
-                await this.#note();
-                if (!(await this.#handle(record)))
-                    break;`,
+                this.#note();
+                await this.#noting;
+                this.#handling = true;
+                let goesOn;`,
     killedBy: storeScripts,
   },
   {
     name: 'leaves the answers to commands out of checkpoints',
     file: 'store/checkpoint-items.js',
-    find: `const receipts = [...state.receipts.entries()];`,
-    replace: `const receipts = [];`,
+    find: `of receipts.entries()) {`,
+    replace: `of []) {`,
     killedBy: storeScripts,
   },
   {
