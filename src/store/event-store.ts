@@ -364,11 +364,12 @@ export class EventStore {
     if (count === 0) throw new InvalidArgumentError('There is nothing to append: give at least one event');
     if (this.#pipeline.full) await this.#room();
     try {
-      if (commandId === undefined) return this.#appendNow(copies, checks, { count, durability, metadata, commandId });
+      if (commandId === undefined)
+        return await this.#appendNow(copies, checks, { count, durability, metadata, commandId });
       const answered = this.#answered<unknown>(OF_THE_STORE, commandId, durability);
-      if (answered !== undefined) return answered.then(asAppended);
+      if (answered !== undefined) return asAppended(await answered);
       const answer = this.#appendNow(copies, checks, { count, durability, metadata, commandId });
-      return this.#answer(OF_THE_STORE, commandId, durability, answer);
+      return await this.#answer(OF_THE_STORE, commandId, durability, answer);
     } catch (error) {
       return this.#refuse(error);
     }
