@@ -216,7 +216,8 @@ export class EventStore {
         }),
         cut: (base) => encodeState(this.#state, this.#pipeline.committedPosition, base),
         isBusy: () => this.#pipeline.isBusy,
-        sync: () => this.#pipeline.settled(engine.log.strongest),
+        // Through the log, also where everything is durable: it says whether it still is ours.
+        sync: () => this.#pipeline.stage([], engine.log.strongest, { commit: () => undefined }).settled,
         mark: async (name, position) => {
           const mark = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
           await this.#pipeline.stage([{ kind: 'wal', entry: mark }], engine.log.strongest, { commit: () => undefined })
@@ -332,15 +333,17 @@ export class EventStore {
     const count = copies.reduce((sum, { events }) => sum + events.length, 0);
     if (count === 0) throw new InvalidArgumentError('There is nothing to append: give at least one event');
     if (this.#pipeline.full) await this.#room();
-    try {
-      if (commandId === undefined) return this.#appendNow(copies, checks, { count, durability, metadata, commandId });
+    if (commandId !== undefined) {
       const answered = this.#answered<unknown>(OF_THE_STORE, commandId, durability);
       if (answered !== undefined) return answered.then(asAppended);
-      const answer = this.#appendNow(copies, checks, { count, durability, metadata, commandId });
-      return this.#answer(OF_THE_STORE, commandId, durability, answer);
+    }
+    let answer: Promise<Appended>;
+    try {
+      answer = this.#appendNow(copies, checks, { count, durability, metadata, commandId });
     } catch (error) {
       return this.#refuse(error);
     }
+    return commandId === undefined ? answer : this.#answer(OF_THE_STORE, commandId, durability, answer);
   }
 
   #appendNow(
@@ -843,7 +846,11 @@ export class EventStore {
   /** The answer to what was done before, or is being done; as durable as is asked for now. */
   #answered<A>(stream: string, commandId: string, durability: Durability): Promise<A> | undefined {
     const receipt = this.#state.receipts.find(stream, commandId);
-    if (receipt !== undefined) return this.#pipeline.settled(durability).then(() => ({ ...receipt }) as A);
+    if (receipt !== undefined) {
+      const isDurable = this.#pipeline.isDurable(receipt.position, durability);
+      const settled = isDurable ? Promise.resolve() : this.#pipeline.settled(durability);
+      return settled.then(() => ({ ...receipt }) as A);
+    }
     const answering = this.#answering.get(receiptKey(stream, commandId));
     if (answering === undefined) return undefined;
     const answer = answering.answer as Promise<A>;
