@@ -847,9 +847,9 @@ export class EventStore {
   #answered<A>(stream: string, commandId: string, durability: Durability): Promise<A> | undefined {
     const receipt = this.#state.receipts.find(stream, commandId);
     if (receipt !== undefined) {
-      const isDurable = this.#pipeline.isDurable(receipt.position, durability);
-      const settled = isDurable ? Promise.resolve() : this.#pipeline.settled(durability);
-      return settled.then(() => ({ ...receipt }) as A);
+      const answer = { ...receipt } as A;
+      if (this.#pipeline.isDurable(receipt.position, durability)) return Promise.resolve(answer);
+      return this.#pipeline.settled(durability).then(() => answer);
     }
     const answering = this.#answering.get(receiptKey(stream, commandId));
     if (answering === undefined) return undefined;
