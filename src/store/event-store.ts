@@ -228,7 +228,8 @@ export class EventStore {
         }),
         cut: (base) => encodeState(this.#state, this.#pipeline.committedPosition, base),
         isBusy: () => this.#pipeline.isBusy,
-        sync: () => this.#pipeline.settled(engine.log.strongest),
+        // Through the log, also where everything is durable: it says whether it still is ours.
+        sync: () => this.#pipeline.stage([], engine.log.strongest, { commit: () => undefined }).settled,
         mark: async (name, position) => {
           const entry = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
           await this.#pipeline.stage([{ kind: 'wal', entry }], engine.log.strongest, {
@@ -363,16 +364,17 @@ export class EventStore {
     const count = copies.reduce((sum, { events }) => sum + events.length, 0);
     if (count === 0) throw new InvalidArgumentError('There is nothing to append: give at least one event');
     if (this.#pipeline.full) await this.#room();
-    try {
-      if (commandId === undefined)
-        return await this.#appendNow(copies, checks, { count, durability, metadata, commandId });
+    if (commandId !== undefined) {
       const answered = this.#answered<unknown>(OF_THE_STORE, commandId, durability);
-      if (answered !== undefined) return asAppended(await answered);
-      const answer = this.#appendNow(copies, checks, { count, durability, metadata, commandId });
-      return await this.#answer(OF_THE_STORE, commandId, durability, answer);
+      if (answered !== undefined) return answered.then(asAppended);
+    }
+    let answer: Promise<Appended>;
+    try {
+      answer = this.#appendNow(copies, checks, { count, durability, metadata, commandId });
     } catch (error) {
       return this.#refuse(error);
     }
+    return commandId === undefined ? answer : this.#answer(OF_THE_STORE, commandId, durability, answer);
   }
 
   #appendNow(
@@ -941,7 +943,11 @@ export class EventStore {
   /** The answer to what was done before, or is being done; as durable as is asked for now. */
   #answered<A>(stream: string, commandId: string, durability: Durability): Promise<A> | undefined {
     const receipt = this.#state.receipts.find(stream, commandId);
-    if (receipt !== undefined) return this.#pipeline.settled(durability).then(() => ({ ...receipt }) as A);
+    if (receipt !== undefined) {
+      const answer = { ...receipt } as A;
+      if (this.#pipeline.isDurable(receipt.position, durability)) return Promise.resolve(answer);
+      return this.#pipeline.settled(durability).then(() => answer);
+    }
     const answering = this.#answering.get(receiptKey(stream, commandId));
     if (answering === undefined) return undefined;
     const answer = answering.answer as Promise<A>;

@@ -326,9 +326,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'keeps the data of its caller instead of a copy',
-    file: 'store/event-store.js',
-    find: `return { type: event.type, data: copyPlainData(event.data) };`,
-    replace: `return { type: event.type, data: event.data };`,
+    file: 'aggregate/event.js',
+    find: `return Object.freeze({ type, data: copyPlainData(data, 'data') });`,
+    replace: `return Object.freeze({ type, data });`,
     killedBy: {
       file: 'crash/single-rules.test.ts',
       title: 'What is appended does not change when its caller changes it afterwards',
