@@ -108,6 +108,9 @@ export {
   type AppendOptions,
   type AppendOutcome,
   type Appended,
+  type CheckpointPolicy,
+  type CheckpointResult,
+  type CheckpointStatus,
   type Block,
   type CheckpointDescription,
   type CheckpointStorage,
@@ -128,4 +131,5 @@ export {
   type StoredRecord,
   type StoreRecovery,
   type SubscriptionOptions,
+  type TruncationReport,
 } from './store/index.js';

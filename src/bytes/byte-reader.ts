@@ -54,6 +54,22 @@ export class ByteReader {
    * `max` or on more bytes than a u64 can take.
    */
   varint(max: number = Number.MAX_SAFE_INTEGER): number {
+    // Up to three bytes, as most have: small integers all the way.
+    const { bytes, position } = this;
+    const left = this.end - position;
+    let value = 0;
+    for (let read = 0; read < 3 && read < left; read++) {
+      const byte = bytes[position + read]!;
+      value |= (byte & 0x7f) << (7 * read);
+      if (byte >= 0x80) continue;
+      if (value > max) break;
+      this.position = position + read + 1;
+      return value;
+    }
+    return this.#anyVarint(max);
+  }
+
+  #anyVarint(max: number): number {
     let value = 0;
     let scale = 1;
     for (let read = 0; read < 10; read++) {

@@ -58,19 +58,24 @@ export class ByteWriter {
 
   /** LEB128: seven bits a byte, low group first. Takes integers from 0 to 2^53-1. */
   varint(value: number): void {
-    if (!Number.isSafeInteger(value) || value < 0) throw notAVarint(value);
     this.reserve(VARINT_BYTES);
     let rest = value;
     // Bit operations see 32 bits only; what lies above is divided down first.
-    while (rest > 0x7fff_ffff) {
-      this.bytes[this.length++] = (rest % 128) | 0x80;
-      rest = Math.floor(rest / 128);
+    if (value >>> 0 !== value) {
+      if (!Number.isSafeInteger(value) || value < 0) throw notAVarint(value);
+      while (rest > 0xffff_ffff) {
+        this.bytes[this.length++] = (rest % 128) | 0x80;
+        rest = Math.floor(rest / 128);
+      }
     }
+    const { bytes } = this;
+    let at = this.length;
     while (rest > 0x7f) {
-      this.bytes[this.length++] = (rest & 0x7f) | 0x80;
+      bytes[at++] = (rest & 0x7f) | 0x80;
       rest >>>= 7;
     }
-    this.bytes[this.length++] = rest;
+    bytes[at++] = rest;
+    this.length = at;
   }
 
   /** Copies `source`. */

@@ -29,6 +29,8 @@ import {
 
 /** Bytes collected before they are written; between two writes the event loop runs. */
 const WRITE_BYTES = 256 * 1024;
+/** Bytes after which they are synced: the log's own syncs must not wait for all of a large checkpoint. */
+const SYNC_BYTES = 4 * 1024 * 1024;
 /** Longest part of an item in one frame. */
 const PART_BYTES = 1024 * 1024;
 /** The crate's limit for the payload of a checkpoint. */
@@ -107,10 +109,11 @@ export const CheckpointFile = {
     options: CheckpointReadOptions<T>,
     visit: (item: T) => void,
   ): Promise<CheckpointInfo> {
+    const reader = new ByteReader();
     const decode = (bytes: Uint8Array, start: number, end: number, number: number): void => {
       let item: T;
       try {
-        item = decodeWhole(options.codec, new ByteReader(bytes, start, end));
+        item = decodeWhole(options.codec, reader.reset(bytes, start, end));
       } catch (cause) {
         const what = cause instanceof CairnError ? cause.message : `The codec failed: ${String(cause)}`;
         throw new DecodeError(`Item ${number} of the checkpoint: ${what}`, { path, cause });
@@ -192,27 +195,39 @@ async function writeItems<T>(
   let offset = 0;
   let frameId = 0;
   let count = 0;
+  let synced = 0;
   const flush = async (): Promise<void> => {
     await writeFully(file, out.bytes.subarray(0, out.length), offset);
     offset += out.length;
     out.length = 0;
+    if (offset - synced < SYNC_BYTES) return;
+    await file.datasync();
+    synced = offset;
+  };
+  /** Part of the item as a frame. */
+  const seal = (start: number, end: number): void => {
+    const frame = out.length;
+    out.reserve(FRAME_HEADER_BYTES + end - start);
+    out.length += FRAME_HEADER_BYTES;
+    out.write(item.bytes.subarray(start, end));
+    sealFrame(out.dataView, frame, out.length, ++frameId, end < item.length ? FLAG_MORE : 0, salt);
+  };
+  const sealParts = async (): Promise<void> => {
+    for (let start = 0; start < item.length; start += PART_BYTES) {
+      seal(start, Math.min(item.length, start + PART_BYTES));
+      if (out.length >= WRITE_BYTES) await flush();
+    }
   };
   out.write(header);
-  for await (const value of items) {
+  await eachOf(items, (value) => {
     item.length = 0;
     codec.encode(value, item);
     count++;
+    if (item.length > PART_BYTES) return sealParts();
     // An empty item still takes a frame.
-    for (let start = 0; start === 0 || start < item.length; start += PART_BYTES) {
-      const end = Math.min(item.length, start + PART_BYTES);
-      const frame = out.length;
-      out.reserve(FRAME_HEADER_BYTES + end - start);
-      out.length += FRAME_HEADER_BYTES;
-      out.write(item.bytes.subarray(start, end));
-      sealFrame(out.dataView, frame, out.length, ++frameId, end < item.length ? FLAG_MORE : 0, salt);
-      if (out.length >= WRITE_BYTES) await flush();
-    }
-  }
+    seal(0, item.length);
+    return out.length >= WRITE_BYTES ? flush() : undefined;
+  });
   const bytes = offset + out.length + FOOTER_FRAME_BYTES;
   const frame = out.length;
   out.reserve(FOOTER_FRAME_BYTES);
@@ -223,6 +238,30 @@ async function writeItems<T>(
   sealFrame(out.dataView, frame, out.length, frameId, FLAG_CONTROL, salt);
   await flush();
   return { count, bytes };
+}
+
+/**
+ * `for await`, but what the iterator has at hand, and what `use` does at once, costs no turn of the microtask queue: a
+ * million items are a million turns else.
+ */
+async function eachOf<T>(
+  items: Iterable<T> | AsyncIterable<T>,
+  use: (value: T) => Promise<void> | undefined,
+): Promise<void> {
+  const values = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+  let isDone = false;
+  try {
+    for (;;) {
+      const pending = values.next();
+      const next = 'done' in pending ? pending : await pending;
+      isDone = next.done === true;
+      if (next.done === true) return;
+      const used = use(next.value);
+      if (used !== undefined) await used;
+    }
+  } finally {
+    if (!isDone) await values.return?.();
+  }
 }
 
 async function readItems(

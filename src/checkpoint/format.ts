@@ -74,3 +74,13 @@ export function decodeCheckpointHeader(bytes: Uint8Array, path: string): Checkpo
     payloadBytes: version === CHECKPOINT_VERSION ? undefined : third,
   };
 }
+
+/** Whether this is a whole header of a version after this one, and not a damaged one: those have the same layout. */
+export function isNewerCheckpoint(bytes: Uint8Array): boolean {
+  return (
+    bytes.length >= CHECKPOINT_HEADER_BYTES &&
+    Buffer.from(bytes.subarray(0, 4)).toString('latin1') === CHECKPOINT_MAGIC &&
+    readU32(bytes, 4) > CHECKPOINT_VERSION &&
+    crc32(bytes, 0, 24) === readU32(bytes, 24)
+  );
+}

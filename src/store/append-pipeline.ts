@@ -13,8 +13,8 @@ import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type EventLog } from './event
 export interface Told extends Settled {
   /** All entries are encoded and have their positions, the first of them this one. */
   readonly staged?: ((firstPosition: number) => void) | undefined;
-  /** They are acknowledged; called in order of positions, before `resolve`. */
-  readonly commit: (firstPosition: number) => void;
+  /** They are acknowledged; called in order of positions, before `resolve`. `bytes`: what they take in the log. */
+  readonly commit: (firstPosition: number, bytes: number) => void;
 }
 
 interface Settled {
@@ -27,6 +27,7 @@ interface Waiting {
   readonly firstPosition: number;
   /** Of its entries; their ends are in the batch. */
   readonly count: number;
+  readonly bytes: number;
   readonly durability: Durability;
   readonly told: Told;
   /** Who else waits for it. */
@@ -60,6 +61,8 @@ export class AppendPipeline {
   committedPosition: number;
   /** Why nothing can be appended any more: the outcome is unknown, or another writer has taken over. */
   failure: PoisonedError | FencedError | undefined;
+  /** Whether somebody has been told of it. */
+  #failureTold = false;
 
   readonly #options: PipelineOptions;
   #gathering: Batch = batchIn(new ByteWriter(BUFFER_BYTES));
@@ -78,10 +81,15 @@ export class AppendPipeline {
     this.committedPosition = lastPosition;
   }
 
+  /** Whether somebody waits to be acknowledged. */
+  get isBusy(): boolean {
+    return this.#uncommitted > 0;
+  }
+
   /** Throws unless entries can be staged. */
   checkOpen(): void {
     if (this.#closed) throw new ClosedError('The store is closed; open it again');
-    if (this.failure !== undefined) throw this.failure;
+    if (this.failure !== undefined) throw this.#tell(this.failure);
   }
 
   /** Whether the high-water mark is reached: then await {@link room} first. */
@@ -139,6 +147,7 @@ export class AppendPipeline {
     const append: Waiting = {
       firstPosition,
       count: entries.length,
+      bytes: writer.length - start,
       durability,
       told,
       others: undefined,
@@ -164,17 +173,26 @@ export class AppendPipeline {
 
   /** Resolves once everything staged so far is acknowledged. */
   acknowledged(): Promise<void> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.failure !== undefined) return Promise.reject(this.#tell(this.failure));
     const last = this.#gathering.appends.at(-1) ?? this.#inFlight.at(-1);
     if (last === undefined || last.committed) return Promise.resolve();
     return new Promise((resolve, reject) => (last.others ??= []).push({ resolve: () => resolve(), reject }));
   }
 
-  /** Refuses what comes from now on, and waits for what is in flight. */
+  /**
+   * Refuses what comes from now on, and waits for what is in flight. Rejects with the store's failure if nobody was told
+   * of it yet, as when everybody was acknowledged at once.
+   */
   async close(): Promise<void> {
     this.#closed = true;
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(new ClosedError('The store is closed'));
     while (this.#running !== undefined) await this.#running;
+    if (this.failure !== undefined && !this.#failureTold) throw this.#tell(this.failure);
+  }
+
+  #tell<E extends Error>(failure: E): E {
+    this.#failureTold = true;
+    return failure;
   }
 
   #stagedBytes(): number {
@@ -281,7 +299,7 @@ export class AppendPipeline {
     this.#uncommitted--;
     this.committedPosition = append.firstPosition + append.count - 1;
     const { told, others } = append;
-    told.commit(append.firstPosition);
+    told.commit(append.firstPosition, append.bytes);
     told.resolve(append.firstPosition);
     if (others !== undefined) for (const other of others) other.resolve(append.firstPosition);
   }
@@ -291,8 +309,8 @@ export class AppendPipeline {
     this.#gathering = batchIn(new ByteWriter(BUFFER_BYTES));
     this.failure = this.#failureOf(outcome, appends[0]!.firstPosition);
     for (const { committed, told, others = [] } of waiting)
-      if (!committed) for (const { reject } of [told, ...others]) reject(this.failure);
-    for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.failure);
+      if (!committed) for (const { reject } of [told, ...others]) reject(this.#tell(this.failure));
+    for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.#tell(this.failure));
     this.#options.onFailure(this.failure);
   }
 

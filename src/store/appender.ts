@@ -33,7 +33,7 @@ export interface StagedEntry {
 
 /** Who is told what becomes of an append. */
 export interface AppendTold extends Pick<Told, 'resolve' | 'reject'> {
-  readonly commit: (entries: readonly StagedEntry[], firstPosition: number) => void;
+  readonly commit: (entries: readonly StagedEntry[], firstPosition: number, bytes: number) => void;
 }
 
 /**
@@ -85,7 +85,7 @@ export function stageAppend(
   return pipeline.stageAndTell(entries, facts.durability, {
     // Only then: an entry that could not be encoded leaves no trace.
     staged: () => pending.keepIn(cells),
-    commit: (firstPosition) => told.commit(staged, firstPosition),
+    commit: (firstPosition, bytes) => told.commit(staged, firstPosition, bytes),
     resolve: told.resolve,
     reject: told.reject,
   });

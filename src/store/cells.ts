@@ -18,6 +18,8 @@ export class Cell {
   readonly definition: AggregateDefinition | undefined;
   pending: Snapshot;
   committed: Snapshot;
+  /** The stretch between two cuts in which it was last committed; see {@link Cells}. */
+  stretch = -1;
   /** Whether it is the cell of its stream for good. */
   isKept = false;
 
@@ -45,6 +47,10 @@ export function advance(cell: Cell, from: Snapshot, record: RecordEntry): Snapsh
 export class Cells {
   readonly #cells = new Map<string, Cell>();
   readonly #types: AggregateTypes;
+  /** Cells that were committed since the last cut, each once, in the order in which they first were. */
+  #changed: Cell[] = [];
+  /** Counts cuts. */
+  #stretch = 0;
   /** Called with a cell before its committed snapshot changes, while a cut is being read. */
   #onChange: ((cell: Cell) => void) | undefined;
 
@@ -54,6 +60,11 @@ export class Cells {
 
   get size(): number {
     return this.#cells.size;
+  }
+
+  /** Streams that were committed since the last cut. */
+  get changed(): number {
+    return this.#changed.length;
   }
 
   /** The cell of a stream; for a new stream one that is not kept until {@link keep}, as nothing may come of it. */
@@ -67,6 +78,16 @@ export class Cells {
     this.#cells.set(cell.stream, cell);
   }
 
+  /** Puts a snapshot of a checkpoint in its place; it does not count as a change. */
+  restore(stream: string, snapshot: Snapshot): void {
+    let cell = this.#cells.get(stream);
+    if (cell === undefined) {
+      cell = new Cell(stream, this.#types.ofStream(stream));
+      this.keep(cell);
+    }
+    cell.committed = snapshot;
+  }
+
   find(stream: string): Cell | undefined {
     return this.#cells.get(stream);
   }
@@ -78,20 +99,24 @@ export class Cells {
   /** Makes a snapshot the one that everybody sees. */
   commit(cell: Cell, snapshot: Snapshot): void {
     this.#onChange?.(cell);
+    this.#note(cell);
     cell.committed = snapshot;
   }
 
   /**
-   * All committed snapshots as of now, to be read at leisure: what changes before it is read is set aside first.
-   * Call `end` when done.
+   * All committed snapshots as of now, or only those that changed since the last cut, to be read at leisure: what
+   * changes before it is read is set aside first. Call `end` when it was read.
    */
-  cut(): { snapshots: () => Generator<readonly [Cell, Snapshot]>; end: () => void } {
+  cut(what: 'all' | 'changed'): Cut {
     const asOf = new Map<Cell, Snapshot>();
-    const count = this.#cells.size;
+    const changed = this.#changed;
+    const count = what === 'all' ? this.#cells.size : changed.length;
+    this.#changed = [];
+    this.#stretch++;
     this.#onChange = (cell) => {
       if (!asOf.has(cell)) asOf.set(cell, cell.committed);
     };
-    const cells = this.#cells;
+    const cells = what === 'all' ? this.#cells : changed;
     return {
       *snapshots() {
         let seen = 0;
@@ -105,6 +130,27 @@ export class Cells {
       end: () => {
         this.#onChange = undefined;
       },
+      undo: () => {
+        const later = this.#changed;
+        this.#changed = [];
+        this.#stretch++;
+        for (const cell of changed) this.#note(cell);
+        for (const cell of later) this.#note(cell);
+      },
     };
   }
+
+  #note(cell: Cell): void {
+    if (cell.stretch === this.#stretch) return;
+    cell.stretch = this.#stretch;
+    this.#changed.push(cell);
+  }
+}
+
+/** Snapshots as of one moment. */
+export interface Cut {
+  readonly snapshots: () => Generator<readonly [Cell, Snapshot]>;
+  readonly end: () => void;
+  /** Nothing came of it: the next cut of what changed is to have what this one had. */
+  readonly undo: () => void;
 }

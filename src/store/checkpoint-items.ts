@@ -4,16 +4,24 @@
 //   [1, stream, version, state]                                                    a stream; state null without a type
 //   [2, stream, commandId, version, position, ...result]                           a receipt
 //   [3, subscription, position, [[parkedPosition, error]]]
-//   [4, projection, position, state]
+//   [4, projection, position, state, ...error]     error: folding failed behind that position
+//
+// A checkpoint may hold only what changed since another one. Its first item is
+//
+//   [0, 2, types, projections, basePosition]
+//
+// its streams and receipts are added to those of the base, its subscriptions replace them, and a projection without a
+// state is as it was.
 
-import { ByteReader } from '../bytes/byte-reader.js';
+import type { ByteReader } from '../bytes/byte-reader.js';
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { checkPlainData, uncheckedMessagePackCodec } from '../codec/index.js';
 import { EncodeError, FormatError } from '../errors/index.js';
 import type { Answer } from './receipts.js';
 import type { StoreState } from './store-state.js';
 
-const ITEMS_VERSION = 1;
+const WHOLE_VERSION = 1;
+const CHANGES_VERSION = 2;
 
 /** A type or projection as a checkpoint knew it. */
 export interface Made {
@@ -26,6 +34,8 @@ export type CheckpointItem =
       readonly kind: 'made';
       readonly types: ReadonlyMap<string, Made>;
       readonly projections: ReadonlyMap<string, Made>;
+      /** Position of the checkpoint that this one holds the changes since; `undefined` if it holds everything. */
+      readonly base: number | undefined;
     }
   | { readonly kind: 'stream'; readonly stream: string; readonly version: number; readonly state: unknown }
   | { readonly kind: 'receipt'; readonly stream: string; readonly commandId: string; readonly answer: Answer }
@@ -35,32 +45,78 @@ export type CheckpointItem =
       readonly position: number;
       readonly parked: readonly (readonly [number, string])[];
     }
-  | { readonly kind: 'projection'; readonly name: string; readonly position: number; readonly state: unknown };
+  | {
+      readonly kind: 'projection';
+      readonly name: string;
+      readonly position: number;
+      /** `undefined`: as in the base. */
+      readonly state: unknown;
+      readonly error: string | undefined;
+    };
 
 const codec = uncheckedMessagePackCodec<readonly unknown[]>();
 
+/** What an earlier checkpoint held, for one that holds only what changed since. */
+export interface Base {
+  readonly position: number;
+  /** What it was made by. */
+  readonly made: string;
+  /** States of projections, by name. */
+  readonly folded: ReadonlyMap<string, unknown>;
+}
+
+/** The state on its way into a checkpoint. */
+export interface EncodedState {
+  readonly items: Generator<Uint8Array, void, undefined>;
+  /** What the next checkpoint can build on, if this one comes to be. */
+  readonly base: Base;
+  /** Has to be called if it does not. */
+  readonly undo: () => void;
+}
+
+/** What decides whether a checkpoint can build on another: both must be made by the same. */
+export function madeBy(state: StoreState): string {
+  return JSON.stringify([made(state.types), made([...state.projections.values()].map(({ definition }) => definition))]);
+}
+
+/** The same of a checkpoint's first item. */
+export function madeAs(item: CheckpointItem & { readonly kind: 'made' }): string {
+  const list = (of: ReadonlyMap<string, Made>): unknown[] =>
+    made([...of].map(([name, { version, fingerprint }]) => ({ name, version, fingerprint })));
+  return JSON.stringify([list(item.types), list(item.projections)]);
+}
+
 /**
- * The committed state as of this call, encoded item by item as the items are asked for; the store may go on meanwhile.
- * The items throw {@link EncodeError} that names the aggregate if a reducer made a state that is not plain data.
+ * The committed state as of this call, which is `position`, encoded item by item as the items are asked for; the store
+ * may go on meanwhile. With a base, only what changed since. The items throw {@link EncodeError} that names the
+ * aggregate if a reducer made a state that is not plain data.
  */
-export function encodeState(state: StoreState): Generator<Uint8Array, void, undefined> {
-  // What is small is set aside now; streams are read from a cut.
-  const receipts = [...state.receipts.entries()];
-  const subscriptions = [...state.subscriptions].map(([name, { position, parked }]) => [
+export function encodeState(state: StoreState, position: number, base?: Base): EncodedState {
+  // What is small is set aside now; streams and receipts are read from a cut.
+  const subscriptions = [...state.subscriptions].map(([name, subscription]) => [
     3,
     name,
-    position,
-    [...parked],
+    subscription.position,
+    [...subscription.parked],
   ]);
-  const folds = [...state.projections.values()]
-    .filter((fold) => fold.failure === undefined)
-    .map(({ definition, position, state: folded }) => ({ definition, position, folded }));
-  const header = [0, ITEMS_VERSION, made(state.types), made(folds.map(({ definition }) => definition))];
-  const cut = state.cells.cut();
+  const folds = [...state.projections.values()].map(({ definition, position: at, state: folded, failure }) => ({
+    name: definition.name,
+    at,
+    folded,
+    error: failure?.message,
+  }));
+  const by = [made(state.types), made([...state.projections.values()].map(({ definition }) => definition))];
+  const header = base === undefined ? [0, WHOLE_VERSION, ...by] : [0, CHANGES_VERSION, ...by, base.position];
+  const receipts = state.receipts.cut(base?.position ?? 0, position);
+  const cut = state.cells.cut(base === undefined ? 'all' : 'changed');
   const generator = items();
-  // Begun, so that `return` on it ends the cut even if no item is ever asked for.
+  // Begun, so that `return` on it ends the cuts even if no item is ever asked for.
   generator.next();
-  return generator;
+  return {
+    items: generator,
+    base: { position, made: JSON.stringify(by), folded: new Map(folds.map(({ name, folded }) => [name, folded])) },
+    undo: cut.undo,
+  };
 
   function* items(): Generator<Uint8Array, void, undefined> {
     try {
@@ -70,13 +126,19 @@ export function encodeState(state: StoreState): Generator<Uint8Array, void, unde
         const value = snapshot.state ?? null;
         yield encodeChecked([1, stream, snapshot.version, value], value, `The state of '${stream}'`);
       }
-      for (const [stream, commandId, { version, position, result }] of receipts)
-        yield encode([2, stream, commandId, version, position, ...(result === undefined ? [] : [result])]);
+      for (const { stream, commandId, answer } of receipts.entries()) {
+        const { version, position: at, result } = answer;
+        yield encode([2, stream, commandId, version, at, ...(result === undefined ? [] : [result])]);
+      }
       for (const subscription of subscriptions) yield encode(subscription);
-      for (const { definition, position, folded } of folds)
-        yield encodeChecked([4, definition.name, position, folded], folded, `The projection '${definition.name}'`);
+      for (const { name, at, folded, error } of folds) {
+        const failed = error === undefined ? [] : [error];
+        if (failed.length === 0 && base?.folded.get(name) === folded) yield encode([4, name, at]);
+        else yield encodeChecked([4, name, at, folded, ...failed], folded, `The projection '${name}'`);
+      }
     } finally {
       cut.end();
+      receipts.end();
     }
   }
 }
@@ -101,19 +163,27 @@ function encodeChecked(array: readonly unknown[], value: unknown, what: string):
 }
 
 function made(list: Iterable<{ readonly name: string } & Made>): unknown[] {
-  return [...list].map(({ name, version, fingerprint }) => [name, version, fingerprint]);
+  return [...list]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ name, version, fingerprint }) => [name, version, fingerprint]);
 }
 
-export function decodeItem(bytes: Uint8Array): CheckpointItem {
-  const array = codec.decode(new ByteReader(bytes)) as unknown[];
+/** What is decoded is nobody else's yet. */
+export function decodeItem(reader: ByteReader): CheckpointItem {
+  const array = codec.decode(reader) as unknown[];
   const [kind, name] = array as [number, string];
   switch (kind) {
     case 0:
-      if (array[1] !== ITEMS_VERSION)
+      if (array[1] !== WHOLE_VERSION && array[1] !== CHANGES_VERSION)
         throw new FormatError(
           `The checkpoint's contents are of version ${String(array[1])}; a newer version wrote them`,
         );
-      return { kind: 'made', types: readMade(array[2]), projections: readMade(array[3]) };
+      return {
+        kind: 'made',
+        types: readMade(array[2]),
+        projections: readMade(array[3]),
+        base: array[1] === CHANGES_VERSION ? (array[4] as number) : undefined,
+      };
     case 1:
       return { kind: 'stream', stream: name, version: array[2] as number, state: array[3] ?? undefined };
     case 2:
@@ -131,7 +201,13 @@ export function decodeItem(bytes: Uint8Array): CheckpointItem {
         parked: array[3] as (readonly [number, string])[],
       };
     case 4:
-      return { kind: 'projection', name, position: array[2] as number, state: array[3] };
+      return {
+        kind: 'projection',
+        name,
+        position: array[2] as number,
+        state: array[3],
+        error: array[4] as string | undefined,
+      };
     default:
       throw new FormatError(`An item of kind ${String(kind)} in a checkpoint; a newer version of the library wrote it`);
   }

@@ -173,7 +173,7 @@ function fromArray(array: readonly unknown[]): StoreEntry {
 }
 
 /** Freezes what was just decoded; nobody else has it yet. */
-function deepFreeze(value: unknown): unknown {
+export function deepFreeze(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Date) return value;
   for (const key in value) deepFreeze((value as Record<string, unknown>)[key]);
   return Object.freeze(value);

@@ -43,7 +43,7 @@ export interface LogEntry {
 export interface LogPart {
   readonly name: string;
   readonly firstPosition: number;
-  /** `undefined` while entries are added to it. */
+  /** `undefined` while entries are added to it: then it does not go. */
   readonly lastPosition: number | undefined;
 }
 
@@ -103,6 +103,8 @@ export interface CheckpointDescription {
   readonly name: string;
   /** Why it cannot be read, if that is known already. */
   readonly problem?: string | undefined;
+  /** A newer version of the library wrote it: not damage, and no reason to begin with an older one. */
+  readonly isNewer?: boolean;
 }
 
 export interface CheckpointStorage {
@@ -133,6 +135,11 @@ export interface Engine {
   readonly log: EventLog;
   readonly checkpoints: CheckpointStorage;
   readonly opened: OpenedEnd;
+  /**
+   * Called once, when the state is recovered and before anything is written. An engine that has it can be read until
+   * then, and changes nothing: a store that cannot be opened is left as it was, and only closed.
+   */
+  readonly start?: () => Promise<void>;
 }
 
 /**

@@ -7,7 +7,6 @@ import {
   type AggregateDefinition,
   type AggregateRoot,
   type DefinedAggregate,
-  type DefinedInstance,
   type Emitted,
   type Event,
 } from '../aggregate/index.js';
@@ -15,11 +14,17 @@ import { copyPlainData } from '../codec/index.js';
 import { ClosedError, InvalidArgumentError } from '../errors/index.js';
 import { AppendPipeline } from './append-pipeline.js';
 import { stageAppend, type StagedEntry, type StreamEvents } from './appender.js';
-import { boot, type StoreRecovery } from './boot.js';
+import { boot, type Booted, type StoreRecovery } from './boot.js';
 import type { Observable } from 'rxjs';
 import type { Cell, Snapshot } from './cells.js';
-import { Checkpointer, type CheckpointPolicy, type CheckpointResult, type TruncationReport } from './checkpointer.js';
-import { encodeState } from './checkpoint-items.js';
+import {
+  Checkpointer,
+  type CheckpointPolicy,
+  type CheckpointResult,
+  type CheckpointStatus,
+  type TruncationReport,
+} from './checkpointer.js';
+import { encodeState, madeBy } from './checkpoint-items.js';
 import { deferred } from './deferred.js';
 import { checkDurability, type Durability } from './durability.js';
 import type { Receipt, StoreEntry } from './entry.js';
@@ -29,6 +34,7 @@ import { Feed } from './feed.js';
 import { Holds } from './holds.js';
 import { GuardedObservable } from './guarded-observable.js';
 import { Projection } from './live-projection.js';
+import { OpenReaders } from './open-readers.js';
 import { catchUp, liveRecords, type CatchUp } from './observables.js';
 import type { ProjectionDefinition } from './projection.js';
 import { readRecords } from './read-records.js';
@@ -118,8 +124,7 @@ export interface Loaded<S> {
 export interface EventStoreParts {
   readonly engine: Engine;
   readonly types: AggregateTypes;
-  readonly state: StoreState;
-  readonly recovery: StoreRecovery;
+  readonly booted: Booted;
   /** Makes an empty state, for looking at the past. */
   readonly makeState: () => StoreState;
   readonly durability: Durability;
@@ -127,6 +132,8 @@ export interface EventStoreParts {
   readonly highWaterMarkBytes: number;
   readonly now: () => number;
   readonly after: After;
+  readonly elapsed: () => number;
+  readonly onCheckpointFailure: (error: Error) => void;
   readonly onSubscriberError: (error: unknown) => void;
 }
 
@@ -142,6 +149,7 @@ export class EventStore {
   readonly #projections = new Map<string, Projection>();
   readonly #subscriptions = new Map<string, Subscription>();
   readonly #holds = new Holds();
+  readonly #readers = new OpenReaders();
   readonly #checkpointer: Checkpointer;
   readonly #tails: TailSource;
   /** Commands with an id that are not acknowledged yet, by stream and id. */
@@ -150,15 +158,23 @@ export class EventStore {
 
   /** Use `openStore`. */
   constructor(parts: EventStoreParts) {
-    this.#parts = parts;
-    this.#state = parts.state;
-    const { engine, recovery } = parts;
+    const { booted } = parts;
+    const engine = this.#readers.of(parts.engine);
+    this.#parts = { ...parts, engine };
+    this.#state = booted.state;
     this.#feed = new Feed(parts.onSubscriberError);
     this.#changes = new Feed(parts.onSubscriberError);
     this.#commits = new Feed(parts.onSubscriberError);
-    for (const [name, fold] of parts.state.projections)
+    for (const [name, fold] of booted.state.projections) {
       this.#projections.set(name, new Projection(fold, this.#commits, parts.onSubscriberError));
-    for (const name of parts.state.subscriptions.keys()) this.#holdFor(name);
+      // It can be tried again from there, once its handler is mended.
+      this.#holds.add(() =>
+        fold.failure === undefined
+          ? undefined
+          : { name: `projection '${name}', which failed`, position: fold.position },
+      );
+    }
+    for (const name of booted.state.subscriptions.keys()) this.#holdFor(name);
     this.#pipeline = new AppendPipeline(
       {
         log: engine.log,
@@ -167,41 +183,62 @@ export class EventStore {
       },
       engine.log.openedAt,
     );
-    const rate = recovery.entriesReplayed / Math.max(1, recovery.milliseconds);
+    const { recovery, since, damaged, chain, base } = booted;
+    const made = madeBy(this.#state);
     this.#checkpointer = new Checkpointer(
       {
         engine,
         policy: parts.checkpoint,
         holds: this.#holds,
-        replayRate: recovery.entriesReplayed >= 10_000 ? rate : 200,
-        cut: () => ({ position: this.#pipeline.committedPosition, items: encodeState(this.#state) }),
+        elapsed: parts.elapsed,
+        after: parts.after,
+        state: () => ({
+          position: this.#pipeline.committedPosition,
+          streams: this.#state.cells.size,
+          changed: this.#state.cells.changed,
+          made,
+        }),
+        cut: (base) => encodeState(this.#state, this.#pipeline.committedPosition, base),
+        isBusy: () => this.#pipeline.isBusy,
         sync: () => this.#pipeline.stage([], engine.log.strongest, { commit: () => undefined }).settled,
         mark: async (name, position) => {
           const mark = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
           await this.#pipeline.stage([{ kind: 'wal', entry: mark }], engine.log.strongest, { commit: () => undefined })
             .settled;
         },
-        after: parts.after,
-        onError: parts.onSubscriberError,
+        onFailure: parts.onCheckpointFailure,
       },
-      recovery.checkpoint?.position ?? 0,
+      {
+        chain,
+        base,
+        ...since,
+        isStale:
+          recovery.rebuilt.length + recovery.migrated.length + recovery.warnings.length > 0 || damaged.length > 0,
+        damaged,
+        replayed: { entries: recovery.entriesReplayed, milliseconds: recovery.phases.replay },
+      },
     );
     this.#tails = {
       feed: this.#feed,
       holds: this.#holds,
       committedPosition: () => this.position,
-      read: (from, upTo) => readRecords(engine.log, parts.types, from, upTo),
+      read: (from, upTo) => this.#readUntilClosed(from, upTo),
     };
   }
 
   /** What opening did. */
   get recovery(): StoreRecovery {
-    return this.#parts.recovery;
+    return this.#parts.booted.recovery;
   }
 
   /** Everything up to here is committed. */
   get position(): number {
     return this.#pipeline.committedPosition;
+  }
+
+  /** How checkpoints are doing: how far the newest reaches, what has come since, whether the last attempt failed. */
+  get checkpointStatus(): CheckpointStatus {
+    return this.#checkpointer.status;
   }
 
   /**
@@ -224,9 +261,12 @@ export class EventStore {
     try {
       const command = this.#command(target, id, decide, options);
       if (!this.#pipeline.full) return this.#execute(command);
-      return this.#pipeline.room().then(() => this.#execute(command));
+      return this.#pipeline
+        .room()
+        .then(() => this.#execute(command))
+        .catch((error: unknown) => this.#refuse(error));
     } catch (error) {
-      return Promise.reject(error as Error);
+      return this.#refuse(error);
     }
   }
 
@@ -243,7 +283,7 @@ export class EventStore {
    * ]);
    */
   async append(streams: readonly StreamAppend[], options: AppendOptions = {}): Promise<Appended> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     const durability = this.#durability(options.durability);
     const metadata = options.metadata === undefined ? undefined : copyPlainData(options.metadata);
     // Copied now, whenever there is room for them.
@@ -255,8 +295,12 @@ export class EventStore {
     const checks = (options.checks ?? []).map(({ stream, expectedVersion }) => ({ stream, expectedVersion }));
     if (this.#pipeline.full) await this.#pipeline.room();
     this.#pipeline.checkOpen();
-    for (const { stream, expectedVersion } of [...copies, ...checks])
-      checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
+    try {
+      for (const { stream, expectedVersion } of [...copies, ...checks])
+        checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
+    } catch (error) {
+      return this.#refuse(error);
+    }
     const cells = new Map<string, Cell>();
     const parts: StreamEvents[] = [];
     for (const { stream, events } of copies) {
@@ -272,7 +316,7 @@ export class EventStore {
       this.#state.cells,
       parts,
       { durability, metadata, recordedAt: this.#parts.now(), receipt: undefined },
-      { commit: (entries, position) => this.#commit(entries, position), resolve, reject },
+      { commit: (entries, position, bytes) => this.#commit(entries, position, bytes), resolve, reject },
     );
     const lastPosition = firstPosition + parts.reduce((sum, { events }) => sum + events.length, 0) - 1;
     const versions = new Map([...cells].map(([stream, cell]) => [stream, cell.pending.version]));
@@ -435,7 +479,7 @@ export class EventStore {
    * });
    */
   async subscription(name: string, options: SubscriptionOptions): Promise<Subscription> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('A subscription needs a name');
     if (this.#subscriptions.has(name))
       throw new InvalidArgumentError(`The subscription '${name}' runs already in this store; stop that one first`);
@@ -460,7 +504,7 @@ export class EventStore {
 
   /** Ends a durable subscription for good: its cursor and parked records are forgotten, and it holds nothing any more. */
   async unsubscribe(name: string): Promise<void> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     await this.#subscriptions.get(name)?.stop();
     if (this.#state.subscriptions.has(name)) await this.#note({ kind: 'unsubscribed', subscription: name });
   }
@@ -479,17 +523,19 @@ export class EventStore {
    * up. Rejects with `TruncatedError` if the log no longer holds the first record.
    */
   async rebuild(name: string): Promise<void> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     const projection = this.#projections.get(name);
     if (projection === undefined) throw new InvalidArgumentError(`The store has no projection '${name}'`);
     await projection.rebuild(this.#tails, this.#parts.engine.log.firstPosition);
+    // The tail that it folded ends with the store, done or not.
+    this.#checkReadable();
   }
 
   /** Resolves once everything up to `position` is committed and folded into all projections: read your own writes. */
-  waitFor(position: number): Promise<void> {
+  async waitFor(position: number): Promise<void> {
     this.#checkReadable();
-    if (position <= this.position) return Promise.resolve();
-    return new Promise((resolve, reject) => {
+    if (position <= this.position) return;
+    await new Promise<void>((resolve, reject) => {
       const stop = this.#commits.watch({
         next: () => {
           if (this.position < position) return;
@@ -501,23 +547,43 @@ export class EventStore {
     });
   }
 
-  /** Takes a checkpoint, and truncates what checkpoints cover. Appends go on meanwhile. */
-  checkpoint(): Promise<CheckpointResult> {
-    try {
-      this.#pipeline.checkOpen();
-    } catch (error) {
-      return Promise.reject(error as Error);
-    }
-    return this.#checkpointer.take();
+  /**
+   * Takes a checkpoint of everything committed by now, and truncates what checkpoints cover; appends go on meanwhile.
+   * If nothing was committed since the newest one, does nothing (`taken` is false). Calls at the same time share one.
+   *
+   * Rejects with `StorageError` when the disk refuses, `CorruptionError` if the file does not read back, `EncodeError`
+   * for a state that is not plain data: then nothing was removed, and the store goes on.
+   *
+   * A checkpoint of a large state holds only what changed since the one before; `full` asks for one that stands alone,
+   * so that the log can be truncated up to an earlier one at once.
+   *
+   * @example const { position, bytes, truncation } = await store.checkpoint();
+   */
+  async checkpoint(options: { readonly full?: boolean } = {}): Promise<CheckpointResult> {
+    this.#checkOpen();
+    return this.#checkpointer.take(options.full ?? false);
   }
 
-  /** Truncates what checkpoints cover and nobody holds. With `dryRun`, only says what would go and what holds the rest. */
+  /**
+   * Truncates what checkpoints cover and nobody holds, as every checkpoint does when it is done. With `dryRun`, only says
+   * what would go, and for each part that stays what holds it.
+   *
+   * @example
+   * const { kept } = await store.truncate({ dryRun: true });
+   * for (const { part, heldBy } of kept) console.log(part.name, heldBy.join(', '));
+   */
   async truncate(options: { readonly dryRun?: boolean } = {}): Promise<TruncationReport> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     return this.#checkpointer.truncate(options.dryRun ?? false);
   }
 
-  /** Waits for what is in flight and closes. Later calls return the same promise; everything else then rejects. */
+  /**
+   * Waits for what is in flight (appends, a checkpoint, the record that each subscription is handling), completes the
+   * Observables and closes. From the call on everything else rejects with `ClosedError`; later calls return the same
+   * promise. Rejects with `PoisonedError` if the store had failed and nobody was told; it is closed then as well.
+   *
+   * @example await using store = await openStore({ dir: './data', aggregates: [Account] });
+   */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
   }
@@ -527,15 +593,23 @@ export class EventStore {
   }
 
   async #close(): Promise<void> {
-    const { log } = this.#parts.engine;
-    try {
-      await Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.stop()));
-      await this.#checkpointer.stop();
-      await this.#pipeline.close();
-      this.#endFeeds(undefined);
-    } finally {
-      await log.close();
-    }
+    const failures: unknown[] = [];
+    const steps = [
+      // Subscriptions note how far they came, and a checkpoint its mark: so the pipeline stays open for them.
+      () => Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.stop())),
+      () => this.#checkpointer.stop(),
+      () => this.#pipeline.close(),
+      async () => this.#endFeeds(undefined),
+      () => this.#readers.close(),
+      () => this.#parts.engine.log.close(),
+    ];
+    for (const step of steps)
+      try {
+        await step();
+      } catch (error) {
+        failures.push(error);
+      }
+    if (failures.length > 0) throw failures[0];
   }
 
   async #past(definition: AggregateDefinition, stream: string, version: number): Promise<unknown> {
@@ -564,7 +638,24 @@ export class EventStore {
   }
 
   async #note(entry: StoreEntry): Promise<void> {
-    await this.#pipeline.stage([entry], 'flush', { commit: (position) => this.#commit([{ entry }], position) }).settled;
+    await this.#pipeline.stage([entry], 'flush', {
+      commit: (position, bytes) => this.#commit([{ entry }], position, bytes),
+    }).settled;
+  }
+
+  /** Throws unless something can be appended. What close itself still has to append does not ask. */
+  #checkOpen(): void {
+    this.#checkReadable();
+    this.#pipeline.checkOpen();
+  }
+
+  /** For tails, which end with the store instead of failing. */
+  async *#readUntilClosed(from: number, upTo: number): AsyncGenerator<StoredRecord, void, undefined> {
+    try {
+      yield* readRecords(this.#parts.engine.log, this.#parts.types, from, upTo);
+    } catch (error) {
+      if (!(error instanceof ClosedError && this.#closing !== undefined)) throw error;
+    }
   }
 
   #checkReadable(): void {
@@ -592,7 +683,7 @@ export class EventStore {
     decide: (aggregate: InstanceOf<T>) => R,
     options: ExecuteOptions,
   ): Command<T, R> {
-    this.#pipeline.checkOpen();
+    this.#checkOpen();
     const definition = this.#parts.types.of(target);
     const { commandId, expectedVersion = ANY, metadata } = options;
     if (commandId !== undefined && (typeof commandId !== 'string' || commandId === ''))
@@ -609,6 +700,17 @@ export class EventStore {
       expectedVersion,
       retries: options.retry ?? (expectedVersion === ANY ? DEFAULT_RETRY : 0),
     };
+  }
+
+  /**
+   * A refusal was decided on pending state, so it is told only once that is acknowledged. Told earlier, it could be about
+   * what never happens; and whoever loads the committed state to try again would find it unchanged, and would go on
+   * trying without ever letting the disk have its turn.
+   */
+  async #refuse(error: unknown): Promise<never> {
+    // That the store is closed was decided on nothing.
+    if (!(error instanceof ClosedError)) await this.#pipeline.acknowledged();
+    throw error;
   }
 
   #execute<T extends Target, R>(command: Command<T, R>): Promise<Executed<R>> {
@@ -675,7 +777,7 @@ export class EventStore {
         [{ cell, events: emitted }],
         { durability, metadata, recordedAt: this.#parts.now(), receipt },
         {
-          commit: (entries, position) => this.#commit(entries, position),
+          commit: (entries, position, bytes) => this.#commit(entries, position, bytes),
           resolve: (position) => resolve({ version, position: position + count - 1, result }),
           reject,
         },
@@ -701,12 +803,12 @@ export class EventStore {
   }
 
   /** Makes acknowledged entries visible: to the next load, to projections, and then to whoever watches. */
-  #commit(entries: readonly StagedEntry[], firstPosition: number): void {
+  #commit(entries: readonly StagedEntry[], firstPosition: number, bytes: number): void {
     if (!this.#feed.watched && !this.#changes.watched && this.#state.projections.size === 0) {
       // Nobody looks at records: none are made.
       let position = firstPosition;
       for (const { entry, snapshot } of entries) this.#state.apply(entry, position++, snapshot);
-      this.#checkpointer.note(entries.length, 0);
+      this.#checkpointer.note(entries.length, bytes);
       if (this.#commits.watched) this.#commits.publish([position - 1]);
       return;
     }
@@ -719,7 +821,7 @@ export class EventStore {
       records.push(record);
       if (cell !== undefined && snapshot !== undefined) changes.push({ cell, snapshot, record });
     }
-    this.#checkpointer.note(entries.length, 0);
+    this.#checkpointer.note(entries.length, bytes);
     if (records.length > 0) this.#feed.publish(records);
     if (changes.length > 0) this.#changes.publish(changes);
     this.#commits.publish([firstPosition + entries.length - 1]);

@@ -4,12 +4,17 @@ import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { CheckpointFile, checkpointPath, listCheckpoints } from '../checkpoint/index.js';
 import { removeTemporaries } from '../checkpoint/checkpoint-folder.js';
+import { CHECKPOINT_HEADER_BYTES, isNewerCheckpoint } from '../checkpoint/format.js';
 import { bytesCodec, type Codec } from '../codec/index.js';
-import { makeDirectoryDurable, removeDurable, type Directory } from '../storage/index.js';
-import { manual, WalMaintenance, WalReader, WalWriter, type SegmentRange, type WalObserver } from '../wal/index.js';
+import { InvalidArgumentError } from '../errors/index.js';
+import { makeDirectoryDurable, readFully, removeDurable, type Directory } from '../storage/index.js';
+import { manual, WalMaintenance, WalWriter, type SegmentRange, type WalObserver } from '../wal/index.js';
 import { MAX_PAYLOAD_BYTES } from '../wal/format.js';
 import { walLayout } from '../wal/layout.js';
+import { LogScan } from '../wal/log-scan.js';
 import { MAX_BATCH_BYTES } from '../wal/staging.js';
+import { archiveFolder as checkArchive } from '../wal/wal-maintenance.js';
+import type { PreparedWal } from '../wal/wal-writer.js';
 import type {
   AppendOutcome,
   Block,
@@ -38,12 +43,20 @@ export interface FileEngineOptions {
 
 /** Takes the writer lock, repairs the end of the log, and holds both. Rejects as `WalWriter.open` does. */
 export async function openFileEngine(directory: Directory, options: FileEngineOptions = {}): Promise<Engine> {
-  const checkpoints = new FileCheckpoints(directory);
+  const { start, ...engine } = await prepareFileEngine(directory, options);
+  await start?.();
+  return engine;
+}
+
+/** As {@link openFileEngine}, but reads only until it is started: whoever finds something wrong leaves no trace. */
+export async function prepareFileEngine(directory: Directory, options: FileEngineOptions = {}): Promise<Engine> {
   const { archive, ...walOptions } = options;
+  if (archive !== undefined) checkArchive(archive);
+  const checkpoints = new FileCheckpoints(directory);
   // What checkpoints prove about the log is known only once both were read; reading them needs no lock.
   const { durableId, logId } = await checkpoints.proven();
   const isGone = (await walLayout.list(directory)).length === 0;
-  const wal = await WalWriter.open(directory, {
+  const prepared = await WalWriter.prepare(directory, {
     ...walOptions,
     codec: bytesCodec,
     flushPolicy: manual,
@@ -53,14 +66,22 @@ export async function openFileEngine(directory: Directory, options: FileEngineOp
     durableId,
     ...(isGone && logId !== undefined ? { logId } : {}),
   });
-  try {
-    await makeDirectoryDurable(directory, CHECKPOINTS);
-    await removeTemporaries(directory);
-  } catch (error) {
-    await wal.close().catch(() => undefined);
-    throw error;
-  }
-  return { log: new FileLog(wal, archive), checkpoints, opened: { tornTail: wal.opened.tornTail } };
+  const log = new FileLog(directory, prepared, archive);
+  return {
+    log,
+    checkpoints,
+    opened: { tornTail: prepared.opened.tornTail },
+    start: async () => {
+      await log.start();
+      try {
+        await makeDirectoryDurable(directory, CHECKPOINTS);
+        await removeTemporaries(directory);
+      } catch (error) {
+        await log.close().catch(() => undefined);
+        throw error;
+      }
+    },
+  };
 }
 
 class FileLog implements EventLog {
@@ -70,22 +91,30 @@ class FileLog implements EventLog {
   readonly epoch = 1;
   readonly logId: number;
   readonly openedAt: number;
-  readonly #wal: WalWriter<Uint8Array>;
+  readonly #directory: Directory;
+  readonly #prepared: PreparedWal<Uint8Array>;
   readonly #archive: string | undefined;
+  #writer: WalWriter<Uint8Array> | undefined;
   #firstPosition: number;
+  #parts: readonly LogPart[] = [];
   /** Set for good by the first append that failed: from then on nobody knows where the log ends. */
   #failure: { readonly cause: unknown } | undefined;
 
-  constructor(wal: WalWriter<Uint8Array>, archive: string | undefined) {
-    this.#wal = wal;
+  constructor(directory: Directory, prepared: PreparedWal<Uint8Array>, archive: string | undefined) {
+    this.#directory = directory;
+    this.#prepared = prepared;
     this.#archive = archive;
-    this.logId = wal.logId;
-    this.openedAt = wal.opened.lastEntryId;
-    this.#firstPosition = wal.opened.firstEntryId;
+    this.logId = prepared.logId;
+    this.openedAt = prepared.opened.lastEntryId;
+    this.#firstPosition = prepared.opened.firstEntryId;
   }
 
   get firstPosition(): number {
     return this.#firstPosition;
+  }
+
+  async start(): Promise<void> {
+    this.#writer = await this.#prepared.start();
   }
 
   async append(block: Block): Promise<AppendOutcome> {
@@ -117,16 +146,24 @@ class FileLog implements EventLog {
 
   async *read(from: number, upTo: number): AsyncGenerator<LogEntry, void, undefined> {
     if (from > upTo) return;
-    const reader = new WalReader(this.#wal.directory, { codec: viewCodec });
-    for await (const { entryId, entry } of reader.entries({ from, upTo, mode: 'bestEffort' }))
-      yield { position: entryId, payload: entry };
+    const scan = new LogScan(this.#directory, walLayout, { mode: 'bestEffort', from, upTo }, this.#prepared.known);
+    for await (const { bytes, firstId, count, starts, ends } of scan.blocks())
+      for (let index = 0; index < count; index++)
+        yield { position: firstId + index, payload: bytes.subarray(starts[index], ends[index]) };
   }
 
   async parts(): Promise<LogPart[]> {
-    return (await this.#maintenance().truncatePrefix(0, { dryRun: true })).kept.map(({ segment }) => part(segment));
+    // What would go if everything could tells which parts never do.
+    const { removed, kept } = await this.#maintenance().truncatePrefix(Number.MAX_SAFE_INTEGER, { dryRun: true });
+    const parts = [...removed.map(part), ...kept.map(({ segment }) => part({ ...segment, endEntryId: undefined }))];
+    this.#parts = parts;
+    return parts;
   }
 
   async truncate(position: number): Promise<LogPart[]> {
+    // In the tick of the call: who begins to read from now on begins behind what is about to go.
+    const first = this.#parts.find(({ lastPosition }) => lastPosition === undefined || lastPosition > position);
+    this.#firstPosition = Math.max(this.#firstPosition, first?.firstPosition ?? 0);
     const { removed, kept } = await this.#maintenance().truncatePrefix(
       position,
       this.#archive === undefined ? {} : { archive: this.#archive },
@@ -136,7 +173,12 @@ class FileLog implements EventLog {
   }
 
   close(): Promise<void> {
-    return this.#wal.close();
+    return this.#writer === undefined ? this.#prepared.abandon() : this.#writer.close();
+  }
+
+  get #wal(): WalWriter<Uint8Array> {
+    if (this.#writer === undefined) throw new InvalidArgumentError('The engine was not started; call start() first');
+    return this.#writer;
   }
 
   #maintenance(): WalMaintenance {
@@ -148,7 +190,7 @@ function part(segment: SegmentRange): LogPart {
   return { name: segment.path, firstPosition: segment.startEntryId, lastPosition: segment.endEntryId };
 }
 
-/** Entries as views: whoever reads them decodes at once. */
+/** Items as views: whoever reads them decodes at once. */
 const viewCodec: Codec<Uint8Array> = {
   encode: (bytes: Uint8Array, writer: ByteWriter) => writer.write(bytes),
   decode: (reader: ByteReader) => reader.rest(),
@@ -162,13 +204,28 @@ class FileCheckpoints implements CheckpointStorage {
   }
 
   async list(): Promise<CheckpointDescription[]> {
-    return (await listCheckpoints(this.#directory)).map(({ path, lastAppliedId, info, problem }) => ({
-      position: lastAppliedId,
-      logId: info?.logId,
-      bytes: info?.bytes ?? 0,
-      name: path,
-      problem: problem?.message,
-    }));
+    const described: CheckpointDescription[] = [];
+    for (const { path, lastAppliedId, info, problem } of await listCheckpoints(this.#directory))
+      described.push({
+        position: lastAppliedId,
+        logId: info?.logId,
+        bytes: info?.bytes ?? 0,
+        name: path,
+        problem: problem?.message,
+        ...(problem?.code === 'CAIRN_FORMAT' && (await this.#isNewer(path)) ? { isNewer: true } : {}),
+      });
+    return described;
+  }
+
+  async #isNewer(path: string): Promise<boolean> {
+    const file = await this.#directory.open(path, 'read');
+    try {
+      const bytes = new Uint8Array(CHECKPOINT_HEADER_BYTES);
+      await readFully(file, bytes, 0);
+      return isNewerCheckpoint(bytes);
+    } finally {
+      await file.close();
+    }
   }
 
   /** What the newest checkpoint of each log says is durable in it; and the log of the newest, for a log that is gone. */

@@ -24,3 +24,4 @@ export {
   type LogPart,
 } from './event-log.js';
 export type { After } from './timers.js';
+export type { CheckpointPolicy, CheckpointResult, CheckpointStatus, TruncationReport } from './checkpointer.js';

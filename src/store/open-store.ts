@@ -2,12 +2,12 @@
 
 import { InvalidArgumentError } from '../errors/index.js';
 import { FsDirectory, type Directory } from '../storage/index.js';
-import { boot } from './boot.js';
-import type { CheckpointPolicy } from './checkpointer.js';
+import { boot, type StoreRecovery } from './boot.js';
+import { checkPolicy, type CheckpointPolicy } from './checkpointer.js';
 import { checkDurability, type Durability } from './durability.js';
 import type { Engine, EngineSource } from './event-log.js';
 import { EventStore, type Target } from './event-store.js';
-import { openFileEngine, type FileEngineOptions } from './file-engine.js';
+import { prepareFileEngine, type FileEngineOptions } from './file-engine.js';
 import type { ProjectionDefinition } from './projection.js';
 import { StoreState } from './store-state.js';
 import { nodeTimers, type After } from './timers.js';
@@ -21,10 +21,14 @@ export interface OpenStoreOptions {
   /** Classes decorated with `@Aggregate`, and what `defineAggregate` returned. */
   readonly aggregates?: readonly Target[];
   readonly projections?: readonly ProjectionDefinition[];
+  /** Names of aggregates that are no longer defined and whose states may be lost; their records stay in the log. */
+  readonly forget?: readonly string[];
   /** What an acknowledgement means unless a call says otherwise. Default: the strongest that the engine has. */
   readonly durability?: Durability;
-  /** When checkpoints are taken in the background. */
+  /** When checkpoints are taken in the background. Default: every 100,000 entries. */
   readonly checkpoint?: CheckpointPolicy;
+  /** Folder inside `dir` that covered WAL segments are moved to, instead of being removed. */
+  readonly archive?: string;
   /** How many answers to commands with an id are kept. Default 10,000. */
   readonly receipts?: number;
   /** Staged bytes past which executions and appends wait. Default 16 MiB. */
@@ -35,8 +39,15 @@ export interface OpenStoreOptions {
   readonly now?: () => number;
   /** How the store waits: for the next checkpoint by interval, and before a retry. Default: the timers of Node. */
   readonly after?: After;
+  /** Milliseconds since some moment, for durations in reports and the rate of replay. Default `performance.now`. */
+  readonly elapsed?: () => number;
   /** Source of the ids that files get. Default `crypto.randomBytes`. */
   readonly random?: (size: number) => Uint8Array;
+  /**
+   * Told what a checkpoint that the policy asked for failed with; it is tried again by the policy, and
+   * `store.checkpointStatus` shows it. Default: a process warning with the code `CAIRN_CHECKPOINT`.
+   */
+  readonly onCheckpointFailure?: (error: Error) => void;
   /** Told what subscribers throw. Default: a process warning. */
   readonly onSubscriberError?: (error: unknown) => void;
 }
@@ -56,31 +67,43 @@ const DEFAULT_HIGH_WATER_MARK_BYTES = 16 * 1024 * 1024;
  */
 export async function openStore(options: OpenStoreOptions): Promise<EventStore> {
   const { projections = [], receipts = DEFAULT_RECEIPTS, checkpoint = {} } = options;
-  const types = new AggregateTypes(options.aggregates ?? []);
+  const elapsed = options.elapsed ?? (() => performance.now());
+  const types = new AggregateTypes(options.aggregates ?? [], options.forget);
   const names = new Set(projections.map(({ name }) => name));
   if (names.size < projections.length) throw new InvalidArgumentError('Two projections have the same name');
   if (!Number.isSafeInteger(receipts) || receipts < 0)
     throw new InvalidArgumentError(`receipts must be a whole number from 0, got ${String(receipts)}`);
+  checkPolicy(checkpoint);
   const makeState = (): StoreState => new StoreState(types, projections, receipts);
-  const engine = await openEngine(options);
+  const begun = elapsed();
+  const engine = await prepareEngine(options);
   try {
     const durability = options.durability ?? engine.log.strongest;
     checkDurability(durability, engine.log.strongest);
-    const { state, recovery } = await boot(engine, makeState, {
-      upTo: engine.log.openedAt,
-      tornTail: engine.opened.tornTail,
-    });
+    const opened = elapsed();
+    const booted = await boot(engine, makeState, { upTo: engine.log.openedAt, isOpening: true, elapsed });
+    // Only now is anything changed: what cannot be recovered is left as it was.
+    const recovered = elapsed();
+    await engine.start?.();
+    const ready = elapsed();
+    const recovery: StoreRecovery = {
+      ...booted.recovery,
+      milliseconds: ready - begun,
+      phases: { ...booted.recovery.phases, log: opened - begun, start: ready - recovered },
+    };
+    for (const warning of recovery.warnings) process.emitWarning(warning, { code: 'CAIRN_RECOVERY' });
     return new EventStore({
       engine,
       types,
-      state,
-      recovery,
+      booted: { ...booted, recovery },
       makeState,
       durability,
       checkpoint,
       highWaterMarkBytes: options.highWaterMarkBytes ?? DEFAULT_HIGH_WATER_MARK_BYTES,
       now: options.now ?? Date.now,
       after: options.after ?? nodeTimers,
+      elapsed,
+      onCheckpointFailure: options.onCheckpointFailure ?? warnOfCheckpoint,
       onSubscriberError: options.onSubscriberError ?? warn,
     });
   } catch (error) {
@@ -90,20 +113,36 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
 }
 
 /** Takes hold of where the options say that the store is. */
-export async function openEngine({ dir, engine, files, now, random }: OpenStoreOptions): Promise<Engine> {
+export async function openEngine(options: OpenStoreOptions): Promise<Engine> {
+  const { start, ...engine } = await prepareEngine(options);
+  await start?.();
+  return engine;
+}
+
+/** The same, but an engine that can leaves everything as it is until it is started. */
+async function prepareEngine({ dir, engine, files, archive, now, random }: OpenStoreOptions): Promise<Engine> {
   if ((dir === undefined) === (engine === undefined))
     throw new InvalidArgumentError(
       "Say where the data is, by one of the two: openStore({ dir: './data' }) or { engine }",
     );
   if (engine !== undefined) {
-    if (files !== undefined) throw new InvalidArgumentError('files is for a store with dir; set up the engine itself');
+    if (files !== undefined || archive !== undefined)
+      throw new InvalidArgumentError('files and archive are for a store with dir; set up the engine itself');
     return engine.open();
   }
-  return openFileEngine(typeof dir === 'string' ? await FsDirectory.open(dir) : dir!, {
+  return prepareFileEngine(typeof dir === 'string' ? await FsDirectory.open(dir) : dir!, {
     ...(now === undefined ? {} : { now }),
     ...(random === undefined ? {} : { random }),
     ...files,
+    ...(archive === undefined ? {} : { archive }),
   });
+}
+
+function warnOfCheckpoint(error: Error): void {
+  process.emitWarning(
+    `A checkpoint of a store failed, nothing is lost, and it will be tried again: ${error.stack ?? error.message}`,
+    { code: 'CAIRN_CHECKPOINT' },
+  );
 }
 
 function warn(error: unknown): void {

@@ -6,9 +6,14 @@ import { InvalidArgumentError } from '../errors/index.js';
 export class AggregateTypes {
   readonly #byName = new Map<string, AggregateDefinition>();
   readonly #byTarget = new Map<unknown, AggregateDefinition>();
+  readonly #forgotten: ReadonlySet<string>;
 
-  /** Throws {@link InvalidArgumentError} for anything that is not a usable aggregate, and for two of one name. */
-  constructor(targets: readonly unknown[]) {
+  /**
+   * `forgotten`: names of aggregates that are no longer defined. Throws {@link InvalidArgumentError} for anything that is
+   * not a usable aggregate, and for two of one name.
+   */
+  constructor(targets: readonly unknown[], forgotten: readonly string[] = []) {
+    this.#forgotten = new Set(forgotten);
     for (const target of targets) {
       const definition = definitionOf(target);
       const other = this.#byName.get(definition.name);
@@ -21,6 +26,11 @@ export class AggregateTypes {
 
   [Symbol.iterator](): IterableIterator<AggregateDefinition> {
     return this.#byName.values();
+  }
+
+  /** Whether states of this name may be lost. */
+  forgets(name: string): boolean {
+    return this.#forgotten.has(name);
   }
 
   named(name: string): AggregateDefinition | undefined {

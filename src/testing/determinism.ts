@@ -99,11 +99,23 @@ async function check(engine: Engine, types: AggregateTypes, makeState: () => Sto
       `The log begins with position ${log.firstPosition}, and there is no older checkpoint to begin with. ` +
         'Keep two checkpoints (checkpoint.retain), or check before the log is truncated',
     );
-  const rebuilt = new Rebuilding(types, (await boot(engine, makeState, { upTo: start })).state);
+  const begin = async (): Promise<Rebuilding> =>
+    new Rebuilding(types, (await boot(engine, makeState, { upTo: start })).state);
+  const rebuilt = await begin();
   let compared = 0;
   if (newest !== undefined) {
     await rebuilt.replay(engine, start + 1, newest.position);
-    compared = rebuilt.compare((await boot(engine, makeState, { upTo: newest.position })).state, newest);
+    const held = (await boot(engine, makeState, { upTo: newest.position })).state;
+    const differing: Difference[] = [];
+    for (const cell of held.cells.values()) {
+      if (cell.definition === undefined) continue;
+      compared++;
+      const difference = rebuilt.compare(cell.stream, cell.definition, cell.committed);
+      if (difference !== undefined) differing.push(difference);
+    }
+    // Once more, now that it is known what to look for: keeping every step in memory would cost more.
+    if (differing.length > 0)
+      throw await (await begin()).divergence(differing, newest, engine, start + 1, newest.position);
   }
   await rebuilt.replay(engine, (newest?.position ?? start) + 1, log.openedAt);
   return {
@@ -130,48 +142,79 @@ interface Step {
   readonly after: unknown;
 }
 
+/** An aggregate that is not in the checkpoint what its records make of it. */
+interface Difference {
+  readonly stream: string;
+  readonly rebuilt: Snapshot;
+  readonly held: Snapshot;
+  /** Keys that lead to the first place where they differ. */
+  readonly path: readonly string[];
+}
+
 /** States as the records make them. */
 class Rebuilding {
   records = 0;
   readonly #types: AggregateTypes;
   readonly #suspicions = new Map<AggregateDefinition, Suspicion>();
   readonly #states = new Map<string, Snapshot>();
-  /** What happened to each stream since the older checkpoint; states share what did not change. */
-  readonly #steps = new Map<string, Step[]>();
 
   constructor(types: AggregateTypes, from: StoreState) {
     this.#types = types;
     for (const { stream, committed } of from.cells.values()) this.#states.set(stream, committed);
   }
 
-  async replay({ log }: Engine, from: number, upTo: number): Promise<void> {
+  /** `visit` returns true when it has seen enough. */
+  async replay({ log }: Engine, from: number, upTo: number, visit?: (step: Step) => boolean): Promise<void> {
     const reader = new ByteReader();
     for await (const { position, payload } of log.read(from, upTo)) {
       const entry = decodeEntry(reader.reset(payload, 0, payload.length));
       if (entry.kind !== 'record') continue;
       const definition = this.#types.ofStream(entry.stream);
-      if (definition !== undefined) this.#reduce(definition, entry, position);
-    }
-  }
-
-  /** Throws unless all aggregates are as the checkpoint has them. Returns how many there are. */
-  compare(expected: StoreState, { name }: CheckpointDescription): number {
-    let count = 0;
-    let first: DeterminismError | undefined;
-    for (const { stream, definition, committed } of expected.cells.values()) {
       if (definition === undefined) continue;
-      count++;
-      const rebuilt = this.#states.get(stream) ?? { version: 0, state: definition.initial };
-      if (isSame(rebuilt, committed)) continue;
-      const error = this.#divergence(stream, definition, rebuilt, committed, name);
-      if ((error.entryId ?? Infinity) < (first?.entryId ?? Infinity) || first === undefined) first = error;
+      const step = this.#reduce(definition, entry, position);
+      if (visit?.(step) === true) return;
     }
-    if (first !== undefined) throw first;
-    this.#steps.clear();
-    return count;
   }
 
-  #reduce(definition: AggregateDefinition, entry: RecordEntry, position: number): void {
+  compare(stream: string, definition: AggregateDefinition, held: Snapshot): Difference | undefined {
+    const rebuilt = this.#states.get(stream) ?? { version: 0, state: definition.initial };
+    if (isSame(rebuilt, held)) return undefined;
+    return { stream, rebuilt, held, path: differingPath(rebuilt.state, held.state) };
+  }
+
+  /** Replays until a record changes what differs. */
+  async divergence(
+    differing: readonly Difference[],
+    { name }: CheckpointDescription,
+    engine: Engine,
+    from: number,
+    upTo: number,
+  ): Promise<DeterminismError> {
+    const byStream = new Map(differing.map((difference) => [difference.stream, difference]));
+    let culprit: Step | undefined;
+    await this.replay(engine, from, upTo, (step) => {
+      const path = byStream.get(step.entry.stream)?.path;
+      if (path === undefined || valueAt(step.before, path) === valueAt(step.after, path)) return false;
+      culprit = step;
+      return true;
+    });
+    const found = culprit as Step | undefined;
+    const { stream, rebuilt, held, path } = byStream.get(found?.entry.stream ?? '') ?? differing[0]!;
+    const suspect =
+      found === undefined
+        ? 'No record since the checkpoint before explains that: that one was made by other reducers'
+        : `The first record that changed that is at position ${found.position} (version ${found.entry.version}). Look at ` +
+          `the reducer of '${found.entry.type}': it was another one then, or it uses something outside of state and event`;
+    return new DeterminismError(
+      `${name} holds another state of '${stream}' than its records make` +
+        `${path.length === 0 ? '' : `, in '${path.join('.')}'`}. ${suspect}\n` +
+        `- in the checkpoint   + rebuilt\n\n${differences(rebuilt, held)}\n`,
+      stream,
+      found,
+    );
+  }
+
+  #reduce(definition: AggregateDefinition, entry: RecordEntry, position: number): Step {
     const { stream, version, type } = entry;
     const before = this.#states.get(stream)?.state ?? definition.initial;
     let suspicion = this.#suspicions.get(definition);
@@ -182,38 +225,13 @@ class Rebuilding {
       throw new DeterminismError(
         `The reducer of '${type}' in '${definition.name}' makes another state each time it runs on the record at position ` +
           `${position} (version ${version} of '${stream}'). It must not use the clock, random numbers, or anything else ` +
-          `outside: decide in the command, and put it into the event\n- once   + once more\n\n${differences(other.there, other.here)}\n`,
+          `outside: decide in the command, and put it into the event\n` +
+          `- once   + once more\n\n${differences(other.there, other.here)}\n`,
         stream,
         { position, entry },
       );
     this.#states.set(stream, { version, state: next });
-    const steps = this.#steps.get(stream);
-    if (steps === undefined) this.#steps.set(stream, [{ position, entry, before, after: next }]);
-    else steps.push({ position, entry, before, after: next });
-  }
-
-  #divergence(
-    stream: string,
-    { name }: AggregateDefinition,
-    rebuilt: Snapshot,
-    held: Snapshot,
-    checkpoint: string,
-  ): DeterminismError {
-    const steps = this.#steps.get(stream) ?? [];
-    const path = differingPath(rebuilt.state, held.state);
-    const culprit = steps.find(({ before, after }) => valueAt(before, path) !== valueAt(after, path)) ?? steps[0];
-    const field = path.length === 0 ? '' : ` in '${path.join('.')}'`;
-    const suspect =
-      culprit === undefined
-        ? 'No record explains that: the checkpoint before it was made by other reducers'
-        : `The first record that changed that is at position ${culprit.position} (version ${culprit.entry.version}); look ` +
-          `at the reducer of '${culprit.entry.type}': it has been changed since, or it uses something outside of state and event`;
-    return new DeterminismError(
-      `The ${checkpoint} has another state of '${stream}' than the records of '${name}' make${field}. ${suspect}\n` +
-        `- in the checkpoint   + rebuilt\n\n${differences(rebuilt, held)}\n`,
-      stream,
-      culprit,
-    );
+    return { position, entry, before, after: next };
   }
 }
 

@@ -36,6 +36,8 @@ async function checkParts(log: EventLog, last: number): Promise<readonly LogPart
   for (const [index, { firstPosition, lastPosition }] of parts.entries()) {
     const next = parts[index + 1];
     if (next === undefined) assert.ok((lastPosition ?? last) <= last, 'the last part ends with the log');
+    // The last ones may say that they never go.
+    else if (lastPosition === undefined) assert.equal(next.lastPosition, undefined, 'what never goes is at the end');
     else assert.equal(lastPosition, next.firstPosition - 1, `part ${index} ends where the next begins`);
     assert.ok(firstPosition <= (lastPosition ?? last) + 1, 'a part does not end before it begins');
   }

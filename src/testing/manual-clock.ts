@@ -13,7 +13,10 @@ export interface ManualClock {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly after: After;
-  /** Lets time pass: calls what becomes due, in order of time, and lets what it started run as far as it gets at once. */
+  /**
+   * Lets time pass: calls what becomes due, in order of time, and lets what it started run as far as it gets without
+   * waiting for a disk.
+   */
   readonly advance: (milliseconds: number) => Promise<void>;
   /** How many calls are waited for. */
   readonly waiting: () => number;
@@ -44,6 +47,8 @@ export function manualClock({ start = Date.UTC(2020, 0, 1) }: { readonly start?:
     async advance(milliseconds) {
       if (!(milliseconds >= 0)) throw new InvalidArgumentError(`Time does not go back: ${milliseconds} milliseconds`);
       const end = now + milliseconds;
+      // Somebody may be about to wait.
+      await settled();
       for (;;) {
         const next = calls.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
         if (next === undefined) break;

@@ -133,17 +133,38 @@ export class CommitLoop {
 
   async #loop(): Promise<void> {
     try {
+      let groupEnd = await this.#gather();
       while (this.#hasWork()) {
-        // Whoever was answered may append again at once: let them, so that their entries share the next sync.
-        await callersHaveRun();
         const chunk = this.#staging.take();
-        if (chunk !== undefined) await this.#write(chunk);
-        if (this.#syncIsDue(this.flushedId)) await this.#sync();
+        if (chunk !== undefined) {
+          const written = this.#write(chunk, chunk.lastId >= groupEnd);
+          // Those of the write before: they go on with appending while the disk is busy.
+          this.#answer();
+          await written;
+        }
+        if (this.flushedId >= groupEnd && this.#syncIsDue(this.flushedId)) await this.#sync();
+        if (this.flushedId < groupEnd || this.#onlyWritesAreLeft()) continue;
         this.#answer();
+        groupEnd = await this.#gather();
       }
+      this.#answer();
     } catch (error) {
       this.#poison(error);
     }
+  }
+
+  /**
+   * Lets whoever was answered append again, so that their entries share the next sync. Resolves to the last entry that
+   * is staged then: up to there one sync is enough.
+   */
+  async #gather(): Promise<number> {
+    await callersHaveRun();
+    return this.#staging.lastId;
+  }
+
+  /** Whether something is to be written, and nobody waits for a sync. */
+  #onlyWritesAreLeft(): boolean {
+    return this.flushedId < this.#flushTarget && this.durableId >= this.#syncTarget;
   }
 
   /** Whether somebody waits for the sync of an entry up to `writtenId`. */
@@ -156,7 +177,8 @@ export class CommitLoop {
     return false;
   }
 
-  async #write(chunk: Chunk): Promise<void> {
+  /** `endsGroup`: nothing that shares its sync comes behind it. */
+  async #write(chunk: Chunk, endsGroup: boolean): Promise<void> {
     if (chunk.plan !== this.#segment.plan) await this.#roll(chunk);
     const { writer, plan, firstId, lastId } = chunk;
     let from = CONTROL_FRAME_BYTES;
@@ -168,7 +190,7 @@ export class CommitLoop {
     }
     const bytes = writer.length - from;
     this.#sealed = false;
-    const durably = this.#segment.appendsDurably && this.#syncIsDue(lastId);
+    const durably = endsGroup && this.#segment.appendsDurably && this.#syncIsDue(lastId);
     if (durably) await this.#segment.appendDurably(writer.bytes.subarray(from, writer.length));
     else await this.#segment.append(writer.bytes.subarray(from, writer.length));
     this.flushedId = lastId;

@@ -23,7 +23,7 @@ import {
   MAX_FRAME_BYTES,
 } from './format.js';
 
-const WINDOW_BYTES = 256 * 1024;
+const WINDOW_BYTES = 512 * 1024;
 
 export interface ScanOptions {
   readonly file: FileHandle;

@@ -76,14 +76,14 @@ export class LogReader<E> {
    */
   async replayEach(visit: (record: WalRecord<E>) => unknown, options: ReplayOptions = {}): Promise<ReplayReport> {
     const scan = this.#scan(options);
-    const reader = new ByteReader();
+    const visiting = new Visiting(visit);
     let count = 0;
     for await (const block of scan.blocks()) {
-      for (let index = 0; index < block.count; index++) {
-        const pending = visit({ entryId: block.firstId + index, entry: this.#decode(block, index, reader) });
-        count++;
-        if (pending instanceof Promise) await pending;
+      for (let index = 0; index < block.count;) {
+        index = this.#visitFrom(block, index, visiting);
+        if (visiting.pending !== undefined) await visiting.pending;
       }
+      count += block.count;
     }
     return { count, lastEntryId: scan.lastEntryId, bytes: scan.bytesRead, tornTail: scan.tornTail };
   }
@@ -117,6 +117,21 @@ export class LogReader<E> {
     return count;
   }
 
+  /** Visits entries until the visitor has something to wait for. Returns the index behind the last one visited. */
+  #visitFrom(block: FrameBlock, begin: number, visiting: Visiting<E>): number {
+    const { reader, visit } = visiting;
+    const { firstId, count } = block;
+    visiting.pending = undefined;
+    for (let index = begin; index < count; index++) {
+      const pending = visit({ entryId: firstId + index, entry: this.#decode(block, index, reader) });
+      if (pending instanceof Promise) {
+        visiting.pending = pending;
+        return index + 1;
+      }
+    }
+    return count;
+  }
+
   #scan({ mode = 'strict', from, upTo, durableId }: ReplayOptions): LogScan {
     if (from !== undefined) checkId(from, 'from', 1);
     if (upTo !== undefined) checkId(upTo, 'upTo');
@@ -133,5 +148,16 @@ export class LogReader<E> {
       const what = cause instanceof CairnError ? cause.message : `The codec failed: ${String(cause)}`;
       throw new DecodeError(what, { path: this.#layout.folder, entryId, cause });
     }
+  }
+}
+
+/** State of a replay between the entries that it visits in one go. */
+class Visiting<E> {
+  readonly reader: ByteReader = new ByteReader();
+  readonly visit: (record: WalRecord<E>) => unknown;
+  pending: Promise<unknown> | undefined;
+
+  constructor(visit: (record: WalRecord<E>) => unknown) {
+    this.visit = visit;
   }
 }

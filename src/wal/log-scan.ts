@@ -25,6 +25,20 @@ export interface ScanRange {
   readonly durableId?: number | undefined;
 }
 
+/** A place between two frames: everything before it was checked, entry `id` is the last one before it. */
+export interface Mark {
+  readonly id: number;
+  readonly offset: number;
+}
+
+/** What is known of a log already. A scan that is given it need not read again what comes before its first entry. */
+export interface KnownLog {
+  /** Segments in order. */
+  readonly segments: readonly { readonly segmentId: number; readonly startEntryId: number }[];
+  /** Places in the last of them, in order. */
+  readonly marks: readonly Mark[];
+}
+
 // As long as nothing was handed out, a segment that a writer truncates before we open it is no reason to give up.
 const LISTING_ATTEMPTS = 10;
 
@@ -40,11 +54,14 @@ export class LogScan {
   readonly #directory: Directory;
   readonly #layout: LogLayout;
   readonly #range: ScanRange;
+  /** Where to begin: the segment, and a place in it. */
+  readonly #beginWith: { readonly segmentId: number; readonly mark: Mark | undefined } | undefined;
 
-  constructor(directory: Directory, layout: LogLayout, range: ScanRange) {
+  constructor(directory: Directory, layout: LogLayout, range: ScanRange, known?: KnownLog) {
     this.#directory = directory;
     this.#layout = layout;
     this.#range = range;
+    this.#beginWith = known === undefined || range.from === undefined ? undefined : lookUp(known, range.from);
   }
 
   /** The blocks in order. Each is valid until the next one is asked for. */
@@ -52,7 +69,7 @@ export class LogScan {
     let handedOut = false;
     for (let attempt = 1; ; attempt++) {
       this.bytesRead = 0;
-      const { segments, torn } = await readSegmentChain(this.#directory, this.#layout);
+      const { segments, torn } = await readSegmentChain(this.#directory, this.#layout, this.#beginWith?.segmentId);
       const begin = this.#firstWanted(segments);
       try {
         for (let index = begin; index < segments.length; index++) {
@@ -118,15 +135,17 @@ export class LogScan {
     const file = await this.#directory.open(segment.path, 'read');
     try {
       const fileSize = await file.size();
+      const mark = this.#beginWith?.segmentId === segment.segmentId ? this.#beginWith.mark : undefined;
       const scanner = scannerOf(file, fileSize, segment, {
         ...(from === undefined ? {} : { from }),
         ...(upTo === undefined ? {} : { upTo }),
+        ...(mark === undefined ? {} : { mark }),
       });
       for (let block = await scanner.next(); block !== undefined; block = await scanner.next()) {
         this.lastEntryId = block.firstId + block.count - 1;
         yield block;
       }
-      this.bytesRead += scanner.validEnd - segment.header.bytes;
+      this.bytesRead += scanner.validEnd - (mark?.offset ?? segment.header.bytes);
       this.lastEntryId =
         upTo === undefined ? scanner.lastId : Math.min(scanner.lastId, Math.max(upTo, startEntryId - 1));
       if (upTo !== undefined && scanner.lastId >= upTo) return;
@@ -175,4 +194,17 @@ export class LogScan {
     const { upTo } = this.#range;
     return upTo !== undefined && this.lastEntryId >= upTo;
   }
+}
+
+/** The last known place before entry `from`. */
+function lookUp(
+  { segments, marks }: KnownLog,
+  from: number,
+): { readonly segmentId: number; readonly mark: Mark | undefined } | undefined {
+  const found = segments.findLast(({ startEntryId }) => startEntryId <= from);
+  // Of two that begin with the same entry the first is empty, and has to be seen to be.
+  const segment = segments.find(({ startEntryId }) => startEntryId === found?.startEntryId);
+  if (segment === undefined) return undefined;
+  const isLast = segment.segmentId === segments.at(-1)?.segmentId;
+  return { segmentId: segment.segmentId, mark: isLast ? marks.findLast(({ id }) => id < from) : undefined };
 }

@@ -10,7 +10,7 @@ import { every, type FlushPolicy } from './flush-policy.js';
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './format.js';
 import type { LogLayout } from './layout.js';
 import { notify, type WalObserver } from './observer.js';
-import { openLog, type OpenedLog, type OpenLogOptions, type OpenReport } from './open-log.js';
+import { prepareLog, type OpenedLog, type OpenLogOptions, type OpenReport, type PreparedLog } from './open-log.js';
 import { Staging } from './staging.js';
 import { watchForUnflushed, type UnflushedWatch } from './unflushed-warning.js';
 
@@ -93,6 +93,7 @@ export class LogWriter<E> implements AsyncDisposable {
         segmentBytes: options.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
         segmentMaxAgeMs: options.segmentMaxAgeMs ?? Infinity,
         bufferBytes: Math.min(this.#bufferBytes, DEFAULT_BUFFER_BYTES),
+        highWaterMarkBytes: this.#highWaterMark,
         rolls: layout.rolls,
         now: options.now ?? Date.now,
         random: options.random ?? randomBytes,
@@ -203,7 +204,21 @@ export class LogWriter<E> implements AsyncDisposable {
     await this.#settle(true);
   }
 
-  /** Resolves once there is room again below the high-water mark. */
+  /** Whether an append would be refused now, with `BackpressureError`: {@link drain} first. */
+  get needsDrain(): boolean {
+    return this.#staging.bytes >= this.#highWaterMark;
+  }
+
+  /**
+   * Resolves once there is room again below the high-water mark, at once if there is. What else is staged is written
+   * meanwhile, so a producer that waits here goes on while the disk is busy.
+   *
+   * @example
+   * for await (const entry of source) {
+   *   if (wal.needsDrain) await wal.drain();
+   *   wal.append(entry);
+   * }
+   */
   async drain(): Promise<void> {
     if (this.#closing !== undefined) throw closed();
     await this.#loop.drained(this.#highWaterMark);
@@ -286,12 +301,22 @@ function closed(): ClosedError {
 }
 
 /** Checks options and opens; what the static methods of the subclasses share. */
-export function openForWriting<E>(
+export async function openForWriting<E>(
   directory: Directory,
   layout: LogLayout,
   options: LogWriterOptions<E> & SegmentedOptions,
   intent: OpenLogOptions['intent'],
 ): Promise<OpenedLog> {
+  return (await prepareForWriting(directory, layout, options, intent)).start();
+}
+
+/** Checks options, takes the lock and reads how the log ends. */
+export function prepareForWriting<E>(
+  directory: Directory,
+  layout: LogLayout,
+  options: LogWriterOptions<E> & SegmentedOptions,
+  intent: OpenLogOptions['intent'],
+): Promise<PreparedLog> {
   atLeast(options.segmentBytes, SEGMENT_HEADER_BYTES + FRAME_HEADER_BYTES, 'segmentBytes');
   atLeast(options.bufferBytes, 0, 'bufferBytes');
   atLeast(options.highWaterMarkBytes, 1, 'highWaterMarkBytes');
@@ -300,7 +325,7 @@ export function openForWriting<E>(
     throw new InvalidArgumentError(`segmentMaxAgeMs must be above 0, got ${options.segmentMaxAgeMs}`);
   if (typeof options.codec?.encode !== 'function' || typeof options.codec.decode !== 'function')
     throw new InvalidArgumentError('codec must have encode and decode, as walEntryCodec or messagePackCodec() do');
-  return openLog(directory, layout, {
+  return prepareLog(directory, layout, {
     intent,
     durableId: options.durableId ?? 0,
     logId: options.logId,

@@ -13,6 +13,7 @@ import { makeDirectoryDurable, readFully, writeFully } from '../storage/index.js
 import { SEGMENT_HEADER_BYTES, SEGMENT_VERSION } from './format.js';
 import { checkReaches, readEnd } from './inspect-log.js';
 import type { LogLayout } from './layout.js';
+import type { KnownLog, Mark } from './log-scan.js';
 import { readSegmentChain, type Segment } from './segment-chain.js';
 import { SegmentFile, type SegmentPlan } from './segment-file.js';
 import { drawSalt, type SegmentFill } from './staging.js';
@@ -54,7 +55,25 @@ export interface OpenLogOptions {
   readonly random: RandomBytes;
 }
 
-export async function openLog(directory: Directory, layout: LogLayout, options: OpenLogOptions): Promise<OpenedLog> {
+/** A log under its lock that was read to its end and judged. Nothing of it was changed yet. */
+export interface PreparedLog {
+  /** What there is; `rewrittenBytes` and a segment that has to be made are those of {@link PreparedLog.start}. */
+  readonly report: OpenReport;
+  readonly logId: number;
+  /** What readers need not look at again. */
+  readonly known: KnownLog;
+  /** Cuts what an interrupted write left, makes everything that is kept durable, and opens the log for appending. */
+  start(): Promise<OpenedLog>;
+  /** Gives the lock up instead. */
+  abandon(): Promise<void>;
+}
+
+/** Takes the lock and reads how the log ends. Errors are those of opening; then nothing was changed. */
+export async function prepareLog(
+  directory: Directory,
+  layout: LogLayout,
+  options: OpenLogOptions,
+): Promise<PreparedLog> {
   if (typeof options.durableId === 'number') checkId(options.durableId, 'durableId');
   if (options.intent === 'resume' && (await layout.list(directory)).length === 0)
     throw new NotFoundError('There is no log to resume here; create one', { path: layout.folder });
@@ -62,22 +81,22 @@ export async function openLog(directory: Directory, layout: LogLayout, options: 
   // Before the segments are listed: a writer that rolls in between would leave us appending to a complete segment.
   const lock = await directory.lock(layout.lockPath);
   try {
-    return { ...(await openLocked(directory, layout, options)), lock };
+    return await prepareLocked(directory, layout, options, lock);
   } catch (error) {
     await lock.release();
     throw error;
   }
 }
 
-async function openLocked(
+async function prepareLocked(
   directory: Directory,
   layout: LogLayout,
   options: OpenLogOptions,
-): Promise<Omit<OpenedLog, 'lock'>> {
-  const { intent } = options;
+  lock: Lock,
+): Promise<PreparedLog> {
   const { segments, torn, logId } = await readSegmentChain(directory, layout);
   const durableId = typeof options.durableId === 'number' ? options.durableId : options.durableId(logId);
-  if (intent === 'create' && (segments.length > 0 || torn !== undefined))
+  if (options.intent === 'create' && (segments.length > 0 || torn !== undefined))
     throw new AlreadyExistsError('There is a log here already; open or resume it', { path: layout.folder });
   if (options.logId !== undefined && logId !== undefined && options.logId !== logId)
     throw new CorruptionError(
@@ -86,74 +105,99 @@ async function openLocked(
     );
   const newLogId = logId ?? options.logId ?? drawLogId(options.random);
   const last = segments.at(-1);
-  const firstEntryId = segments[0]?.header.startEntryId;
-
-  if (last !== undefined && torn === undefined && last.header.version === SEGMENT_VERSION) {
-    const repaired = await repair(directory, layout, last, durableId);
-    const { header } = last;
-    const plan: SegmentPlan = { ...header, logId: newLogId };
-    const { end } = repaired;
-    return {
-      segment: SegmentFile.adopt(plan, repaired.file, end.validEnd),
-      fill: {
-        plan,
-        createdAt: last.createdAt === 0 ? options.now() : last.createdAt,
-        bytes: end.validEnd,
-        hasEntries: end.lastEntryId >= header.startEntryId,
-      },
-      lastId: end.lastEntryId,
-      announcedId: end.announcedId,
-      sealed: end.sealed,
-      report: {
-        firstEntryId: firstEntryId!,
-        lastEntryId: end.lastEntryId,
-        segments: segments.length,
-        tornTail: end.tornTail,
-        rewrittenBytes: repaired.rewrittenBytes,
-      },
-    };
-  }
-
-  // A new segment is needed: the log is empty, or its last segment never came to be, or is of the crate's format.
-  let lastId = durableId;
-  let rewrittenBytes = 0;
-  let tornTail: TornTail | undefined;
-  if (last !== undefined && torn === undefined) {
-    const repaired = await repair(directory, layout, last, durableId);
-    await repaired.file.close();
-    lastId = repaired.end.lastEntryId;
-    rewrittenBytes = repaired.rewrittenBytes;
-    tornTail = repaired.end.tornTail;
-  } else if (last !== undefined) {
-    lastId = (await readEnd(directory, last, undefined)).lastEntryId;
-    checkReaches(lastId, durableId, last.path);
-  }
-  if (torn !== undefined)
-    tornTail = { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason };
-  checkIdsAreLeft(lastId, layout);
-  const plan: SegmentPlan = {
-    segmentId: torn?.segmentId ?? (last === undefined ? 1 : last.segmentId + 1),
-    startEntryId: lastId + 1,
-    logId: newLogId,
-    salt: drawSalt(options.random),
-  };
-  const segment = await SegmentFile.create(directory, layout, plan, {
-    replace: torn !== undefined,
-    preallocateBytes: options.preallocateBytes,
-  });
-  return {
-    segment,
-    fill: { plan, createdAt: options.now(), bytes: SEGMENT_HEADER_BYTES, hasEntries: false },
-    lastId,
-    announcedId: lastId,
-    sealed: false,
-    report: {
-      firstEntryId: firstEntryId ?? lastId + 1,
+  // A segment behind the last whole one was begun, so that one is complete, and nothing of it is in doubt.
+  const examined = last === undefined || torn !== undefined ? undefined : await examine(directory, last, durableId);
+  try {
+    let lastId = durableId;
+    let tornTail = examined?.end.tornTail;
+    if (examined !== undefined) {
+      lastId = examined.end.lastEntryId;
+    } else if (last !== undefined) {
+      lastId = (await readEnd(directory, last, undefined)).lastEntryId;
+      checkReaches(lastId, durableId, last.path);
+    }
+    if (torn !== undefined)
+      tornTail = { segmentId: torn.segmentId, path: torn.path, offset: 0, bytes: torn.size, reason: torn.reason };
+    // A segment of the crate is not appended to: it gets a successor, as the empty log does.
+    const goesOn = examined !== undefined && last?.header.version === SEGMENT_VERSION;
+    if (!goesOn) checkIdsAreLeft(lastId, layout);
+    const report = (rewrittenBytes: number): OpenReport => ({
+      firstEntryId: segments[0]?.header.startEntryId ?? lastId + 1,
       lastEntryId: lastId,
-      segments: segments.length + 1,
+      segments: segments.length + (goesOn ? 0 : 1),
       tornTail,
       rewrittenBytes,
+    });
+    const start = async (): Promise<OpenedLog> => {
+      const rewrittenBytes = examined === undefined ? 0 : await repair(directory, layout, examined);
+      if (goesOn) return { ...adopt(examined, newLogId, options), lock, report: report(rewrittenBytes) };
+      await examined?.file.close();
+      const plan: SegmentPlan = {
+        segmentId: torn?.segmentId ?? (last === undefined ? 1 : last.segmentId + 1),
+        startEntryId: lastId + 1,
+        logId: newLogId,
+        salt: drawSalt(options.random),
+      };
+      const segment = await SegmentFile.create(directory, layout, plan, {
+        replace: torn !== undefined,
+        preallocateBytes: options.preallocateBytes,
+      });
+      return {
+        segment,
+        fill: { plan, createdAt: options.now(), bytes: SEGMENT_HEADER_BYTES, hasEntries: false },
+        lastId,
+        announcedId: lastId,
+        sealed: false,
+        lock,
+        report: report(rewrittenBytes),
+      };
+    };
+    const abandon = async (): Promise<void> => {
+      try {
+        await examined?.file.close();
+      } finally {
+        await lock.release();
+      }
+    };
+    return {
+      report: report(0),
+      logId: newLogId,
+      known: {
+        segments: segments.map(({ segmentId, header: { startEntryId } }) => ({ segmentId, startEntryId })),
+        marks: examined?.marks ?? [],
+      },
+      start: () =>
+        start().catch(async (error: unknown) => {
+          await abandon().catch(() => undefined);
+          throw error;
+        }),
+      abandon,
+    };
+  } catch (error) {
+    await examined?.file.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+/** Goes on in the last segment. */
+function adopt(
+  { file, end, segment }: Examined,
+  logId: number,
+  { now }: OpenLogOptions,
+): Omit<OpenedLog, 'lock' | 'report'> {
+  const { header } = segment;
+  const plan: SegmentPlan = { ...header, logId };
+  return {
+    segment: SegmentFile.adopt(plan, file, end.validEnd),
+    fill: {
+      plan,
+      createdAt: segment.createdAt === 0 ? now() : segment.createdAt,
+      bytes: end.validEnd,
+      hasEntries: end.lastEntryId >= header.startEntryId,
     },
+    lastId: end.lastEntryId,
+    announcedId: end.announcedId,
+    sealed: end.sealed,
   };
 }
 
@@ -162,36 +206,43 @@ function checkIdsAreLeft(lastId: number, layout: LogLayout): void {
   if (lastId >= MAX_ID) throw new CorruptionError('Entry ids are used up', { path: layout.folder, entryId: lastId });
 }
 
-/** Cuts the last segment behind its last whole frame and makes everything before that durable. Leaves the file open. */
-async function repair(
-  directory: Directory,
-  layout: LogLayout,
-  segment: Segment,
-  knownDurableId: number,
-): Promise<{ file: FileHandle; end: LogEnd; rewrittenBytes: number }> {
+/** The last segment, open, and how it ends. */
+interface Examined {
+  readonly segment: Segment;
+  readonly file: FileHandle;
+  readonly fileSize: number;
+  readonly end: LogEnd;
+  readonly marks: readonly Mark[];
+}
+
+async function examine(directory: Directory, segment: Segment, knownDurableId: number): Promise<Examined> {
   const file = await directory.open(segment.path, 'update');
   try {
     const fileSize = await file.size();
-    const end = await scanToEnd(file, fileSize, segment, knownDurableId);
-    // A segment of the crate is not appended to: it gets a successor. Whether it can is known before anything is cut.
-    if (segment.header.version !== SEGMENT_VERSION) checkIdsAreLeft(end.lastEntryId, layout);
-    if (end.validEnd < fileSize) await file.truncate(end.validEnd);
-    // Entries are only written to a segment whose header was synced. Without any, the header itself is in doubt.
-    const from = end.durableEnd <= segment.header.bytes ? 0 : end.durableEnd;
-    await rewrite(file, from, end.validEnd);
-    await file.datasync();
-    await directory.syncDirectory(layout.folder);
-    return { file, end, rewrittenBytes: end.validEnd - from };
+    const scanner = scannerOf(file, fileSize, segment);
+    const marks: Mark[] = [];
+    while ((await scanner.next()) !== undefined) marks.push({ id: scanner.lastId, offset: scanner.validEnd });
+    const end = await judgeEnd(scanner, file, fileSize, segment, knownDurableId);
+    return { segment, file, fileSize, end, marks };
   } catch (error) {
     await file.close().catch(() => undefined);
     throw error;
   }
 }
 
-async function scanToEnd(file: FileHandle, fileSize: number, segment: Segment, durableId: number): Promise<LogEnd> {
-  const scanner = scannerOf(file, fileSize, segment);
-  while ((await scanner.next()) !== undefined);
-  return judgeEnd(scanner, file, fileSize, segment, durableId);
+/**
+ * Cuts the last segment behind its last whole frame and makes everything before that durable. Returns the bytes that
+ * were written again. Leaves the file open.
+ */
+async function repair(directory: Directory, layout: LogLayout, examined: Examined): Promise<number> {
+  const { segment, file, fileSize, end } = examined;
+  if (end.validEnd < fileSize) await file.truncate(end.validEnd);
+  // Entries are only written to a segment whose header was synced. Without any, the header itself is in doubt.
+  const from = end.durableEnd <= segment.header.bytes ? 0 : end.durableEnd;
+  await rewrite(file, from, end.validEnd);
+  await file.datasync();
+  await directory.syncDirectory(layout.folder);
+  return end.validEnd - from;
 }
 
 async function rewrite(file: FileHandle, from: number, end: number): Promise<void> {

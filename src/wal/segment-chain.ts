@@ -30,11 +30,14 @@ export interface SegmentChain {
 // A writer that truncates while we look can take a listed segment away: then the list is read again.
 const LISTING_ATTEMPTS = 10;
 
-export async function readSegmentChain(directory: Directory, layout: LogLayout): Promise<SegmentChain> {
+/**
+ * `from`: the headers of segments before this one are not read, if it is there; that none is missing is checked by name.
+ */
+export async function readSegmentChain(directory: Directory, layout: LogLayout, from?: number): Promise<SegmentChain> {
   for (let attempt = 1; ; attempt++) {
     const files = await layout.list(directory);
     try {
-      return await readChain(directory, layout, files);
+      return await readChain(directory, layout, files, from);
     } catch (error) {
       if (!(error instanceof NotFoundError) || attempt === LISTING_ATTEMPTS) throw error;
     }
@@ -45,7 +48,9 @@ async function readChain(
   directory: Directory,
   layout: LogLayout,
   files: readonly SegmentFile[],
+  from: number | undefined,
 ): Promise<SegmentChain> {
+  const isThere = files.some(({ segmentId }) => segmentId === from);
   const segments: Segment[] = [];
   let torn: TornSegment | undefined;
   let logId: number | undefined;
@@ -56,6 +61,7 @@ async function readChain(
         `Segment ${previous.segmentId + 1} is missing between ${previous.segmentId} and ${file.segmentId}. Put it back`,
         { path: layout.pathOf(previous.segmentId + 1) },
       );
+    if (isThere && file.segmentId < from!) continue;
     const isLast = index === files.length - 1;
     const read = await readHeader(directory, layout, file, isLast && (index > 0 || file.segmentId === 1));
     if ('reason' in read) {

@@ -19,8 +19,12 @@ import type { SegmentPlan } from './segment-file.js';
 /** Largest batch: a reader has to hold one whole to know that it is whole. */
 export const MAX_BATCH_BYTES: number = 64 * 1024 * 1024;
 
-/** Buffers up to this size are used again. */
-const KEEP_BYTES = 8 * 1024 * 1024;
+/** Chunks are set aside once they take this much: so large that writes are few, so small that they stay in the cache. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** Buffers that are used again, and up to which size: one is filled while another is written. */
+const SPARES = 2;
+const SPARE_BYTES = 8 * CHUNK_BYTES;
 
 /** Frames of one segment, ready to be written in one piece. */
 export interface Chunk {
@@ -37,6 +41,7 @@ export interface StagingOptions<E> {
   readonly segmentBytes: number;
   readonly segmentMaxAgeMs: number;
   readonly bufferBytes: number;
+  readonly highWaterMarkBytes: number;
   readonly rolls: boolean;
   readonly now: () => number;
   readonly random: RandomBytes;
@@ -58,13 +63,16 @@ export class Staging<E> {
   fill: SegmentFill;
 
   readonly #options: StagingOptions<E>;
+  readonly #chunkBytes: number;
   readonly #full: Chunk[] = [];
   #tail: Chunk;
-  #spare: ByteWriter | undefined;
+  readonly #spares: ByteWriter[] = [];
   #encoding = false;
 
   constructor(options: StagingOptions<E>, fill: SegmentFill, lastId: number) {
     this.#options = options;
+    // Under a low mark in two halves: one is filled while the other is written.
+    this.#chunkBytes = Math.min(CHUNK_BYTES, Math.ceil(options.highWaterMarkBytes / 2));
     this.fill = fill;
     this.lastId = lastId;
     this.#tail = this.#newChunk();
@@ -136,13 +144,13 @@ export class Staging<E> {
   /** Gives a written chunk's buffer back. */
   recycle(chunk: Chunk): void {
     this.bytes -= chunk.writer.length - CONTROL_FRAME_BYTES;
-    if (chunk.writer.bytes.length <= KEEP_BYTES) this.#spare = chunk.writer;
+    if (this.#spares.length < SPARES && chunk.writer.bytes.length <= SPARE_BYTES) this.#spares.push(chunk.writer);
   }
 
   /** Forgets everything: the writer is poisoned. */
   clear(): void {
     this.#full.length = 0;
-    this.#spare = undefined;
+    this.#spares.length = 0;
     this.#tail = this.#newChunk();
     this.bytes = 0;
   }
@@ -233,11 +241,13 @@ export class Staging<E> {
     this.fill.hasEntries = true;
     this.fill.bytes += size;
     this.bytes += size;
+    if (this.#tail.writer.length < this.#chunkBytes) return;
+    this.#full.push(this.#tail);
+    this.#tail = this.#newChunk();
   }
 
   #newChunk(): Chunk {
-    const writer = this.#spare ?? new ByteWriter(Math.max(this.#options.bufferBytes, 4096));
-    this.#spare = undefined;
+    const writer = this.#spares.pop() ?? new ByteWriter(Math.max(this.#options.bufferBytes, 4096));
     writer.length = CONTROL_FRAME_BYTES;
     return { plan: this.fill.plan, writer, firstId: this.lastId + 1, lastId: this.lastId };
   }

@@ -48,17 +48,18 @@ export function scannerOf(
   file: FileHandle,
   fileSize: number,
   segment: Segment,
-  range: { readonly from?: number; readonly upTo?: number } = {},
+  range: { readonly from?: number; readonly upTo?: number; readonly mark?: { id: number; offset: number } } = {},
 ): FrameScanner {
   const { header } = segment;
+  const { mark, ...limits } = range;
   return new FrameScanner({
     file,
     fileSize,
-    offset: header.bytes,
-    firstId: header.startEntryId,
+    offset: mark?.offset ?? header.bytes,
+    firstId: mark === undefined ? header.startEntryId : mark.id + 1,
     salt: header.salt,
     version: header.version as 2 | 3 | 4,
-    ...range,
+    ...limits,
   });
 }
 

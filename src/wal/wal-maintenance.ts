@@ -186,7 +186,8 @@ function keepReason(
   return afterKept ? 'after a kept segment' : undefined;
 }
 
-function archiveFolder(path: string): string {
+/** Checks a folder for archived segments. Throws {@link InvalidArgumentError} for one inside the log's own. */
+export function archiveFolder(path: string): string {
   const folder = normalizePath(path);
   if (folder === '' || folder === walLayout.folder || folder.startsWith(`${walLayout.folder}/`))
     throw new InvalidArgumentError(`Archive to a folder outside '${walLayout.folder}', not '${path}'`);

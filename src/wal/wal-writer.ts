@@ -2,10 +2,31 @@
 
 import type { Directory } from '../storage/index.js';
 import { walLayout } from './layout.js';
-import { LogWriter, openForWriting, type LogWriterOptions, type SegmentedOptions } from './log-writer.js';
+import type { KnownLog } from './log-scan.js';
+import {
+  LogWriter,
+  openForWriting,
+  prepareForWriting,
+  type LogWriterOptions,
+  type SegmentedOptions,
+} from './log-writer.js';
+import type { OpenReport } from './open-log.js';
 
 /** Options of {@link WalWriter}. */
 export interface WalWriterOptions<E> extends LogWriterOptions<E>, SegmentedOptions {}
+
+/** A log that is locked and was read to its end, but not changed yet; see {@link WalWriter.prepare}. */
+export interface PreparedWal<E> {
+  /** What there is; `rewrittenBytes` is only known once it was started. */
+  readonly opened: OpenReport;
+  readonly logId: number;
+  /** What a scan need not look at again. */
+  readonly known: KnownLog;
+  /** Cuts off an interrupted write, makes durable what is kept, and opens the log. */
+  start(): Promise<WalWriter<E>>;
+  /** Gives the lock up instead; nothing was changed. */
+  abandon(): Promise<void>;
+}
 
 /**
  * Appends entries to a write-ahead log. One writer at a time: the lock is the kernel's and ends with the process.
@@ -38,6 +59,21 @@ export class WalWriter<E> extends LogWriter<E> {
   /** Opens a log; rejects with `NotFoundError` if there is none. */
   static resume<E>(directory: Directory, options: WalWriterOptions<E>): Promise<WalWriter<E>> {
     return WalWriter.#start(directory, options, 'resume');
+  }
+
+  /**
+   * The first half of {@link WalWriter.open}: locks the log and judges how it ends, but changes nothing. For whoever
+   * has to see more before the end may be cut, as a store does that first recovers its state. Errors as in `open`.
+   */
+  static async prepare<E>(directory: Directory, options: WalWriterOptions<E>): Promise<PreparedWal<E>> {
+    const prepared = await prepareForWriting(directory, walLayout, options, 'open');
+    return {
+      opened: prepared.report,
+      logId: prepared.logId,
+      known: prepared.known,
+      start: async () => new WalWriter(directory, walLayout, options, await prepared.start()),
+      abandon: () => prepared.abandon(),
+    };
   }
 
   static async #start<E>(

@@ -104,6 +104,51 @@ describe('Group commit', () => {
   });
 });
 
+describe('Entries that take many writes', () => {
+  // 256 KiB are written at a time.
+  const large = 'x'.repeat(100_000);
+
+  it('share one sync, and one that arrives while they are written waits for the next', async () => {
+    const disk = new SimulatedDisk();
+    const held = new HeldDirectory(disk);
+    const { directory, count, operations } = recorded(held);
+    const wal = await WalWriter.open(directory, { codec, flushPolicy: manual });
+    operations.length = 0;
+    held.holds.add('write');
+    const first = Array.from({ length: 12 }, () => wal.appendDurable(large));
+    await held.blocked();
+    const late = wal.appendDurable('late');
+    held.releaseAll();
+    await Promise.all(first);
+    expect([count('write'), count('datasync')]).to.deep.equal([4, 1]);
+    expect(wal.durableId).to.equal(12);
+    await late;
+    expect([count('write'), count('datasync')]).to.deep.equal([5, 2]);
+    const found = disk.afterPowerCut(loseEverything);
+    expect(await new WalReader(found, { codec }).replayBestEffort()).to.have.length(13);
+    await wal.close();
+  });
+
+  it('do not keep a sync waiting for ever, however fast others append', async () => {
+    const held = new HeldDirectory(new MemoryDirectory());
+    const wal = await WalWriter.open(held, { codec });
+    held.holds.add('write');
+    let durable = false;
+    const waiting = wal.appendDurable(large).then(() => (durable = true));
+    let writes = 0;
+    for (; !durable && writes < 20; writes++) {
+      for (let more = 0; more < 10; more++) wal.append(large);
+      await held.blocked();
+      held.release();
+      await idle();
+    }
+    expect(writes).to.be.lessThan(10);
+    held.releaseAll();
+    await waiting;
+    await wal.close();
+  });
+});
+
 describe('Acknowledgements', () => {
   it('wait for the sync of an earlier entry, even if they asked for less', async () => {
     const held = new HeldDirectory(new MemoryDirectory());
@@ -220,6 +265,7 @@ describe('Backpressure', () => {
     held.holds.add('write');
     for (let id = 1; id <= 5; id++) wal.append('1234');
     expect(wal.stagedBytes).to.equal(100);
+    expect(wal.needsDrain).to.equal(true);
     throws(() => wal.append('6'), BackpressureError);
     throws(() => wal.appendBatch(['6', '7']), BackpressureError);
     expect(wal.lastEntryId).to.equal(5);
@@ -232,7 +278,8 @@ describe('Backpressure', () => {
     expect(drained).to.equal(false);
     held.releaseAll();
     await draining;
-    expect(wal.stagedBytes).to.equal(0);
+    expect(wal.stagedBytes).to.be.lessThan(100);
+    expect(wal.needsDrain).to.equal(false);
     expect(wal.append('6')).to.equal(6);
     await wal.drain();
     await wal.close();
@@ -254,6 +301,29 @@ describe('Backpressure', () => {
     }
     expect(wal.lastEntryId).to.equal(300);
     expect(refused).to.be.greaterThan(0);
+    await wal.close();
+  });
+
+  it('lets a producer go on while the disk is busy with the next write', async () => {
+    const held = new HeldDirectory(new MemoryDirectory());
+    const wal = await WalWriter.open(held, { codec, highWaterMarkBytes: 1000 });
+    held.holds.add('write');
+    const appended: number[] = [];
+    const producer = (async () => {
+      while (wal.lastEntryId < 200) {
+        if (wal.needsDrain) await wal.drain();
+        // Whether a write was under way.
+        if (wal.append('1234') > 50) appended.push(held.waiting);
+      }
+    })();
+    for (let last = 0; last < 200; last = wal.lastEntryId) {
+      await held.blocked();
+      held.release();
+      await idle();
+    }
+    await producer;
+    expect([...new Set(appended)]).to.deep.equal([1]);
+    held.releaseAll();
     await wal.close();
   });
 

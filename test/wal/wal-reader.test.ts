@@ -118,9 +118,9 @@ describe('WalReader replays', () => {
   });
 
   it('through files much larger than its window, and entries larger than that', async () => {
-    const sizes = [10, 300_000, 5, 262_144, 262_143 - 16, 1, 800_000, 70_000, 70_000, 70_000, 70_000, 70_000];
+    const sizes = [10, 600_000, 5, 524_288, 524_287 - 16, 1, 1_600_000, 140_000, 140_000, 140_000, 140_000, 140_000];
     const entries = sizes.map((size, index) => String.fromCharCode(97 + index).repeat(size));
-    const image = await logOf([...entries, entries.slice(0, 4)], { segmentBytes: 3_000_000 });
+    const image = await logOf([...entries, entries.slice(0, 4)], { segmentBytes: 6_000_000 });
     const directory = new FaultyDirectory(await directoryOf(image), ({ kind, bytes = 0 }) =>
       kind === 'read' && bytes > 1000 ? { kind: 'short', bytes: 1 + (bytes % 997) + (bytes >> 1) } : undefined,
     );
@@ -430,7 +430,7 @@ describe('WalReader refuses', () => {
   });
 
   it('what becomes shorter while it is read', async () => {
-    const image = await logOf(numbered(400, 1000), { crashed: true });
+    const image = await logOf(numbered(800, 1000), { crashed: true });
     const inner = await directoryOf(image);
     let reads = 0;
     const directory = new FaultyDirectory(inner, ({ kind, offset = 0 }) => {
