@@ -44,6 +44,8 @@ export async function run(scenario, race, context) {
     await Promise.all(field.map(({ process }) => process.stop()));
   }
   const notes = field.map(({ name, process }) => `${name}: ${process.how}`);
+  if (race.alsoShown.length > 0)
+    notes.push(`The target counts ${race.peers.join(', ')}; the others are for comparison.`);
   return { rows: rowsOf(race, field), notes };
 }
 

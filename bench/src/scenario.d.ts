@@ -45,7 +45,7 @@ export interface Row {
   readonly scenario: string;
   readonly contender: string;
   readonly durability: string;
-  readonly unit: 'ops/s' | 'MiB';
+  readonly unit: 'ops/s' | 'MiB' | 'ms' | 'µs';
   /** One figure per round. */
   readonly figures: readonly number[];
   readonly median: number;

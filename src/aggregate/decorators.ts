@@ -33,7 +33,8 @@ export interface StaticMethodDecorator<Shape extends Method> {
 export interface InstanceMethodDecorator {
   <M extends Method>(method: M, context: InstanceContext): M;
   <M extends Method>(
-    prototype: object,
+    // A class has a prototype, the prototype of a class has none: a static method is no command.
+    prototype: object & { readonly prototype?: never },
     key: string | symbol,
     descriptor: TypedPropertyDescriptor<M>,
   ): TypedPropertyDescriptor<M>;

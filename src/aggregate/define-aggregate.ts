@@ -24,6 +24,9 @@ export interface CommandContext<S, E extends Event> {
 
 type Commands = Record<string, (...args: never[]) => unknown>;
 
+/** What every aggregate has, and no command is called. */
+type Unshadowed = { readonly [K in keyof CommandContext<unknown, Event>]?: never };
+
 /**
  * A reducer for every member of an event union: what `reduce` of {@link defineAggregate} is, for those who write the
  * union first. One that is missing, or of another event, does not compile.
@@ -65,7 +68,7 @@ export interface DefineAggregateOptions<S extends object, D, C> {
    * Functions that decide on events: called for every execution with what they work on. Take `aggregate.state` when the
    * command runs, not before. A command that throws has decided on nothing.
    */
-  readonly commands?: (aggregate: CommandContext<S, EventsOf<D>>) => C;
+  readonly commands?: (aggregate: CommandContext<S, EventsOf<D>>) => C & Unshadowed;
 }
 
 /**

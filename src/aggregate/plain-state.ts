@@ -14,7 +14,8 @@ export function checkState(state: object, before: unknown): boolean {
 }
 
 function check(value: unknown, before: unknown, depth: number, path: (string | number)[]): boolean {
-  if (Object.is(value, before)) return false;
+  // A field that is undefined is not the same as one that is not there.
+  if (Object.is(value, before) && value !== undefined) return false;
   if (typeof value === 'number') return Object.is(value, -0);
   if (typeof value !== 'object' || value === null || depth > DEEPEST) {
     if (typeof value !== 'boolean' && value !== null) leaf(value, path);

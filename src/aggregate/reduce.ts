@@ -84,8 +84,11 @@ function withoutNegativeZeros<S extends object>(state: S): S {
 function mend(draft: Record<string, unknown>): void {
   for (const key of Object.keys(draft)) {
     const value = draft[key];
-    if (Object.is(value, -0)) draft[key] = 0;
-    else if (isDraft(value)) mend(value as Record<string, unknown>);
+    if (Object.is(value, -0)) {
+      // To immer the two are the same, so there is nothing to do unless something else is in between.
+      draft[key] = null;
+      draft[key] = 0;
+    } else if (isDraft(value)) mend(value as Record<string, unknown>);
   }
 }
 

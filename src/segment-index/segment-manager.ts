@@ -167,6 +167,8 @@ export class SegmentManager {
    * A new id, for naming files before the segment is added. Above every id that the index ever had, also those of
    * segments that are gone, and never the same twice. An id that was given out and not used before the process died is
    * not in the log: see {@link SegmentManagerOptions.nextSegmentId}.
+   *
+   * @example const segmentId = index.nextSegmentId(); // name files after it, then addSegment({ segmentId, ... })
    */
   nextSegmentId(): number {
     const next = Math.max(this.#nextId, lastUsedId(this.#latest.value.state) + 1);
@@ -180,6 +182,8 @@ export class SegmentManager {
    *
    * Rejects with `SegmentIdUsedError` for an id that was used before; with `UnknownSegmentError` and
    * `UnknownDocumentError` for deletes that name what is not there. Then nothing was added or deleted.
+   *
+   * @example await index.addSegment({ docCount: 1, deletes: [[1, 8]] }); // an update: the new version for the old
    */
   async addSegment(
     segment: NewSegment,
@@ -204,6 +208,8 @@ export class SegmentManager {
    *
    * Rejects with `UnknownSegmentError`, also when a merge has replaced the segment meanwhile: look the document up in
    * the segments there are now. Rejects with `UnknownDocumentError` for a number that the segment does not have.
+   *
+   * @example const { deleted } = await index.deleteDocuments([[1, 7], [2, 0]]);
    */
   async deleteDocuments(
     deletes: readonly DocAddress[],
@@ -224,6 +230,11 @@ export class SegmentManager {
    *
    * Rejects with `UnknownSegmentError`, with `SegmentInMergeError` for a segment that is in another merge, with
    * `InvalidArgumentError` for none at all.
+   *
+   * @example
+   * const merge = await index.startMerge([1, 2]);
+   * await writeMerged(merge.newSegmentId, merge.sources);
+   * await index.endMerge(merge.transactionId);
    */
   async startMerge(segmentIds: readonly number[], options: ChangeOptions = {}): Promise<Merge & SegmentChange> {
     const transactionId = this.nextSegmentId();
@@ -245,6 +256,8 @@ export class SegmentManager {
    * is called for each of them, at once, and must not give a number twice.
    *
    * Rejects with `UnknownMergeError` if it is not in flight, with `InvalidArgumentError` for what `remap` cannot mean.
+   *
+   * @example const { carriedDeletes } = await index.endMerge(merge.transactionId);
    */
   async endMerge(
     transactionId: number,
@@ -260,7 +273,11 @@ export class SegmentManager {
     return { ...result, position };
   }
 
-  /** Gives a merge up. Deletes that came meanwhile stay. Rejects with `UnknownMergeError` if it is not in flight. */
+  /**
+   * Gives a merge up. Deletes that came meanwhile stay. Rejects with `UnknownMergeError` if it is not in flight.
+   *
+   * @example await index.cancelMerge(merge.transactionId);
+   */
   async cancelMerge(transactionId: number, options: ChangeOptions = {}): Promise<SegmentChange> {
     const { position } = await this.#store.execute(
       IndexSegments,
@@ -271,7 +288,11 @@ export class SegmentManager {
     return { position };
   }
 
-  /** Takes a checkpoint of the store, the index in it, and truncates what checkpoints cover. */
+  /**
+   * Takes a checkpoint of the store, the index in it, and truncates what checkpoints cover.
+   *
+   * @example const { position, truncation } = await index.checkpoint();
+   */
   checkpoint(): ReturnType<EventStore['checkpoint']> {
     return this.#store.checkpoint();
   }

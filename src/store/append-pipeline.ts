@@ -3,42 +3,76 @@
 // Where a block mixes durabilities, all of it is as durable as its strongest part, so none overtakes another.
 
 import { ByteWriter } from '../bytes/byte-writer.js';
-import { ClosedError, FencedError, FormatError, PoisonedError } from '../errors/index.js';
-import { deferred } from './deferred.js';
+import { ClosedError, EncodeError, FencedError, PoisonedError } from '../errors/index.js';
 import { covers, stronger, type Durability } from './durability.js';
-import { encodeEntry, type StoreEntry } from './entry.js';
+import { encodeEntry, tooLarge, type StoreEntry } from './entry.js';
 import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type EventLog } from './event-log.js';
 
-/** Who is told what becomes of an append. At durability `memory` that may be during the call. */
-export interface Told extends Settled {
-  /** All entries are encoded and have their positions, the first of them this one. */
-  readonly staged?: ((firstPosition: number) => void) | undefined;
-  /** They are acknowledged; called in order of positions, before `resolve`. `bytes`: what they take in the log. */
-  readonly commit: (firstPosition: number, bytes: number) => void;
-}
-
-interface Settled {
-  readonly resolve: (firstPosition: number) => void;
-  readonly reject: (error: Error) => void;
-}
-
-/** An append between the call and its acknowledgement. */
-interface Waiting {
-  readonly firstPosition: number;
-  /** Of its entries; their ends are in the batch. */
-  readonly count: number;
-  readonly bytes: number;
+/** Entries on their way into the log, and who is told what becomes of them. One object all the way. */
+export abstract class Append {
   readonly durability: Durability;
-  readonly told: Told;
-  /** Who else waits for it. */
-  others: Settled[] | undefined;
-  /** Acknowledged before it was written, because it asked for nothing and nothing before it did. */
-  committed: boolean;
+  readonly entries: readonly { readonly entry: StoreEntry }[];
+  /** Set when the entries are staged, as is what they take in the log. */
+  firstPosition = 0;
+  bytes = 0;
+  /** May be so before it was written: where it asked for nothing, and nothing before it did. */
+  isCommitted = false;
+
+  constructor(entries: readonly { readonly entry: StoreEntry }[], durability: Durability) {
+    this.entries = entries;
+    this.durability = durability;
+  }
+
+  get lastPosition(): number {
+    return this.firstPosition + this.entries.length - 1;
+  }
+
+  /** All entries are encoded and have their positions. */
+  onStaged(): void {}
+
+  /** They are acknowledged; called in order of positions, at durability `memory` maybe by {@link AppendPipeline.add}. */
+  abstract onCommitted(): void;
+
+  /** They will not be. */
+  abstract onFailed(error: Error): void;
+}
+
+/** An append with a promise. */
+class Promised extends Append {
+  readonly promise: Promise<void>;
+  readonly #commit: (firstPosition: number, bytes: number) => void;
+  #resolve!: () => void;
+  #reject!: (error: Error) => void;
+
+  constructor(
+    entries: readonly StoreEntry[],
+    durability: Durability,
+    commit: (firstPosition: number, bytes: number) => void,
+  ) {
+    super(
+      entries.map((entry) => ({ entry })),
+      durability,
+    );
+    this.#commit = commit;
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  override onCommitted(): void {
+    this.#commit(this.firstPosition, this.bytes);
+    this.#resolve();
+  }
+
+  override onFailed(error: Error): void {
+    this.#reject(error);
+  }
 }
 
 interface Batch {
   readonly writer: ByteWriter;
-  readonly appends: Waiting[];
+  readonly appends: Append[];
   /** Where the entries of all appends end in the writer, one after the other. */
   readonly ends: number[];
 }
@@ -67,11 +101,13 @@ export class AppendPipeline {
   readonly #options: PipelineOptions;
   #gathering: Batch = batchIn(new ByteWriter(BUFFER_BYTES));
   #spare: ByteWriter | undefined;
-  #inFlight: readonly Waiting[] = [];
   #inFlightBytes = 0;
   /** Appends that are not acknowledged yet. */
   #uncommitted = 0;
   #running: Promise<void> | undefined;
+  /** Everything up to here was written by the log; less than `committedPosition` where nothing more was asked for. */
+  #writtenPosition: number;
+  #writeWatchers: (() => void)[] = [];
   #roomWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
   #closed = false;
 
@@ -79,6 +115,7 @@ export class AppendPipeline {
     this.#options = options;
     this.lastPosition = lastPosition;
     this.committedPosition = lastPosition;
+    this.#writtenPosition = lastPosition;
   }
 
   /** Whether somebody waits to be acknowledged. */
@@ -104,33 +141,37 @@ export class AppendPipeline {
     return new Promise((resolve, reject) => this.#roomWaiters.push({ resolve, reject }));
   }
 
-  /**
-   * Stages entries at the next positions. `settled` resolves once they are acknowledged; the positions are given out
-   * either way. If an entry cannot be encoded it throws, and nothing was staged.
-   */
+  /** {@link add}, for entries of the store itself. `settled` resolves once they are acknowledged. */
   stage(
     entries: readonly StoreEntry[],
     durability: Durability,
-    told: Omit<Told, keyof Settled>,
+    told: { readonly commit: (firstPosition: number, bytes: number) => void },
   ): { readonly firstPosition: number; readonly lastPosition: number; readonly settled: Promise<void> } {
-    const { promise, resolve, reject } = deferred();
-    const { staged, commit } = told;
-    const firstPosition = this.stageAndTell(entries, durability, { staged, commit, resolve, reject });
-    return { firstPosition, lastPosition: firstPosition + entries.length - 1, settled: promise };
+    const append = new Promised(entries, durability, told.commit);
+    this.add(append);
+    return { firstPosition: append.firstPosition, lastPosition: append.lastPosition, settled: append.promise };
   }
 
-  /** {@link stage} for those who have a promise of their own. Returns the first position. */
-  stageAndTell(entries: readonly StoreEntry[], durability: Durability, told: Told): number {
+  /**
+   * Stages entries at the next positions, which are given out whether they are acknowledged or not. If an entry cannot be
+   * encoded it throws, and nothing was staged.
+   */
+  add(append: Append): void {
     this.checkOpen();
     const { writer, appends, ends } = this.#gathering;
+    const { entries, durability } = append;
     const start = writer.length;
     const before = ends.length;
     try {
       let from = start;
-      for (const entry of entries) {
+      for (const { entry } of entries) {
         encodeEntry(entry, writer);
         ends.push(writer.length);
-        this.#checkSize(writer.length - from, writer.length - start + (ends.length - before) * ENTRY_OVERHEAD_BYTES);
+        this.#checkSize(
+          entry,
+          writer.length - from,
+          writer.length - start + (ends.length - before) * ENTRY_OVERHEAD_BYTES,
+        );
         from = writer.length;
       }
     } catch (error) {
@@ -138,45 +179,46 @@ export class AppendPipeline {
       ends.length = before;
       throw error;
     }
-    const firstPosition = this.lastPosition + 1;
+    append.firstPosition = this.lastPosition + 1;
+    append.bytes = writer.length - start;
     this.lastPosition += entries.length;
-    told.staged?.(firstPosition);
+    append.onStaged();
     // Nothing was asked for and nobody before waits for more: visible at once, written in the background. Not where
     // the log itself promises no more: then its answer is what was asked for.
     const atOnce = durability === 'memory' && this.#uncommitted === 0 && this.#options.log.strongest !== 'memory';
-    const append: Waiting = {
-      firstPosition,
-      count: entries.length,
-      bytes: writer.length - start,
-      durability,
-      told,
-      others: undefined,
-      committed: false,
-    };
     appends.push(append);
     this.#uncommitted++;
     if (atOnce) this.#acknowledge(append);
     this.#run();
-    return firstPosition;
   }
 
-  /** Throws unless the log can take an entry, and the group that it is part of. */
-  #checkSize(entryBytes: number, groupBytes: number): void {
+  /** Throws {@link EncodeError} unless the log can take an entry, and the group that it is part of. */
+  #checkSize(entry: StoreEntry, entryBytes: number, groupBytes: number): void {
     const { limits } = this.#options.log;
-    if (entryBytes > limits.entryBytes)
-      throw new FormatError(`A record takes ${entryBytes} bytes, at most ${limits.entryBytes} are allowed; split it`);
+    if (entryBytes > limits.entryBytes) throw tooLarge(entry, entryBytes, limits.entryBytes);
     if (groupBytes > limits.blockBytes)
-      throw new FormatError(
+      throw new EncodeError(
         `What is appended together takes ${groupBytes} bytes, at most ${limits.blockBytes} are allowed; append it in parts`,
       );
   }
 
   /** Resolves once everything staged so far is acknowledged. */
-  acknowledged(): Promise<void> {
-    if (this.failure !== undefined) return Promise.reject(this.#tell(this.failure));
-    const last = this.#gathering.appends.at(-1) ?? this.#inFlight.at(-1);
-    if (last === undefined || last.committed) return Promise.resolve();
-    return new Promise((resolve, reject) => (last.others ??= []).push({ resolve: () => resolve(), reject }));
+  async acknowledged(): Promise<void> {
+    if (this.failure !== undefined) throw this.#tell(this.failure);
+    if (this.#uncommitted > 0) await this.settled('memory');
+  }
+
+  /** Resolves once everything staged so far is acknowledged, and as durable as asked for now. */
+  settled(durability: Durability): Promise<void> {
+    return this.stage([], durability, { commit: () => undefined }).settled;
+  }
+
+  /** Resolves once the log can be read up to a position: what is acknowledged from memory may not be written yet. */
+  async written(position: number): Promise<void> {
+    while (this.#writtenPosition < position) {
+      if (this.failure !== undefined) throw this.#tell(this.failure);
+      await new Promise<void>((resolve) => this.#writeWatchers.push(resolve));
+    }
   }
 
   /**
@@ -220,7 +262,6 @@ export class AppendPipeline {
   async #write(batch: Batch): Promise<void> {
     const { writer, appends } = batch;
     this.#inFlightBytes = writer.length;
-    this.#inFlight = appends;
     let first = 0;
     let firstEntry = 0;
     while (first < appends.length) {
@@ -229,21 +270,31 @@ export class AppendPipeline {
       const outcome = await this.#append(block, batch, firstEntry, endEntry);
       if (outcome.kind !== 'done') {
         this.#inFlightBytes = 0;
-        this.#inFlight = [];
         this.#fail(appends.slice(first), outcome);
         return;
       }
       // Before the last acknowledgement, as those who hear it look at what is staged.
       if (end === appends.length) {
         this.#inFlightBytes = 0;
-        this.#inFlight = [];
         this.#recycle(writer);
       }
-      for (const append of block) if (!append.committed) this.#acknowledge(append);
+      this.#writtenPosition = block.at(-1)!.lastPosition;
+      for (const append of block) if (!append.isCommitted) this.#acknowledge(append);
+      for (const tell of this.#writeWatchers.splice(0)) tell();
       first = end;
       firstEntry = endEntry;
     }
+    this.#acknowledgeWhatAskedForNothing();
     if (!this.full) for (const waiter of this.#roomWaiters.splice(0)) waiter.resolve();
+  }
+
+  /** Those at durability `memory` that were only waiting for their turn. */
+  #acknowledgeWhatAskedForNothing(): void {
+    if (this.#options.log.strongest === 'memory') return;
+    for (const append of this.#gathering.appends) {
+      if (append.durability !== 'memory') return;
+      if (!append.isCommitted) this.#acknowledge(append);
+    }
   }
 
   /** Indexes behind the last append, and its last entry, that fit into a block with `appends[first]`. */
@@ -253,7 +304,7 @@ export class AppendPipeline {
     let endEntry = firstEntry;
     let end = first;
     for (; end < appends.length; end++) {
-      const next = endEntry + appends[end]!.count;
+      const next = endEntry + appends[end]!.entries.length;
       const bytes = (ends[next - 1] ?? 0) - start + (next - firstEntry) * ENTRY_OVERHEAD_BYTES;
       if (end > first && bytes > blockBytes) break;
       endEntry = next;
@@ -262,7 +313,7 @@ export class AppendPipeline {
   }
 
   async #append(
-    appends: readonly Waiting[],
+    appends: readonly Append[],
     { writer, ends }: Batch,
     firstEntry: number,
     endEntry: number,
@@ -280,7 +331,7 @@ export class AppendPipeline {
       start = end;
     }
     const firstPosition = appends[0]!.firstPosition;
-    const groups = appends.map(({ count }) => count);
+    const groups = appends.map(({ entries: { length } }) => length);
     try {
       return await log.append({ firstPosition, epoch: log.epoch, entries, groups, durability });
     } catch (cause) {
@@ -294,22 +345,19 @@ export class AppendPipeline {
     this.#spare = writer;
   }
 
-  #acknowledge(append: Waiting): void {
-    append.committed = true;
+  #acknowledge(append: Append): void {
+    append.isCommitted = true;
     this.#uncommitted--;
-    this.committedPosition = append.firstPosition + append.count - 1;
-    const { told, others } = append;
-    told.commit(append.firstPosition, append.bytes);
-    told.resolve(append.firstPosition);
-    if (others !== undefined) for (const other of others) other.resolve(append.firstPosition);
+    this.committedPosition = append.lastPosition;
+    append.onCommitted();
   }
 
-  #fail(appends: readonly Waiting[], outcome: Exclude<AppendOutcome, { kind: 'done' }>): void {
+  #fail(appends: readonly Append[], outcome: Exclude<AppendOutcome, { kind: 'done' }>): void {
     const waiting = [...appends, ...this.#gathering.appends];
     this.#gathering = batchIn(new ByteWriter(BUFFER_BYTES));
     this.failure = this.#failureOf(outcome, appends[0]!.firstPosition);
-    for (const { committed, told, others = [] } of waiting)
-      if (!committed) for (const { reject } of [told, ...others]) reject(this.#tell(this.failure));
+    for (const append of waiting) if (!append.isCommitted) append.onFailed(this.#tell(this.failure));
+    for (const tell of this.#writeWatchers.splice(0)) tell();
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.#tell(this.failure));
     this.#options.onFailure(this.failure);
   }

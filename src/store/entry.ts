@@ -15,8 +15,9 @@
 import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { uncheckedMessagePackCodec } from '../codec/index.js';
-import { DecodeError, FormatError } from '../errors/index.js';
+import { DecodeError, EncodeError, FormatError } from '../errors/index.js';
 import { walEntryCodec, type WalEntry } from '../wal/index.js';
+import { largestField } from './largest-field.js';
 import type { Metadata } from './record.js';
 import { decodeWalRecord, encodeWalRecord, isWalType, type WalRecord } from './wal-record.js';
 
@@ -59,6 +60,18 @@ export function encodeEntry(entry: StoreEntry, writer: ByteWriter): void {
   if (entry.kind === 'wal') walEntryCodec.encode(entry.entry, writer);
   else if (entry.kind === 'record' && isWalType(entry.type) && encodeWalRecord(toWalRecord(entry), writer)) return;
   else arrays.encode(toArray(entry), writer);
+}
+
+/** Of an entry that takes `size` bytes where `most` are allowed: names the field that is to blame. */
+export function tooLarge(entry: StoreEntry, size: number, most: number): EncodeError {
+  const { kind, ...fields } = entry;
+  const field = largestField(fields).replace(/^receipt\./, '');
+  const what = kind === 'record' ? `Event '${entry.type}' for '${entry.stream}'` : `An entry of kind '${kind}'`;
+  return new EncodeError(
+    `${what} takes ${size} bytes, at most ${most} are allowed; most of it is in '${field}'. Keep that elsewhere, or ` +
+      'append it in parts',
+    { field },
+  );
 }
 
 export function decodeEntry(reader: ByteReader): StoreEntry {

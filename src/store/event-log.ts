@@ -150,7 +150,8 @@ export interface Engine {
 export interface EngineSource {
   /**
    * Takes hold of the log for writing: whoever had it before is fenced, or keeps it and this rejects with `LockError`.
-   * What is found is what later opens will find, too: an unfinished end is cut, or made durable, before this resolves.
+   * What is found is what later opens will find, too: an unfinished end is cut, or made durable, before this resolves,
+   * or before `start` does where there is one.
    */
   open(): Promise<Engine>;
 }

@@ -4,17 +4,25 @@
 import {
   beginSession,
   endSession,
+  isPromiseLike,
   type AggregateDefinition,
-  type AggregateRoot,
-  type DefinedAggregate,
   type Emitted,
   type Event,
 } from '../aggregate/index.js';
-import { copyPlainData } from '../codec/index.js';
 import { ClosedError, InvalidArgumentError } from '../errors/index.js';
 import { AppendPipeline } from './append-pipeline.js';
-import { stageAppend, type StagedEntry, type StreamEvents } from './appender.js';
-import { boot, type Booted, type StoreRecovery } from './boot.js';
+import { StreamsAppend, type AppendFacts, type AppendTold, type StagedEntry } from './appender.js';
+import {
+  asyncDecision,
+  checkCommandId,
+  checkDecide,
+  checkedStream,
+  checkRetry,
+  copyEvents,
+  copyMetadata,
+  copyResult,
+} from './arguments.js';
+import type { Booted, StoreRecovery } from './boot.js';
 import type { Observable } from 'rxjs';
 import type { Cell, Snapshot } from './cells.js';
 import {
@@ -25,8 +33,7 @@ import {
   type TruncationReport,
 } from './checkpointer.js';
 import { encodeState, madeBy } from './checkpoint-items.js';
-import { deferred } from './deferred.js';
-import { checkDurability, type Durability } from './durability.js';
+import { checkDurability, covers, type Durability } from './durability.js';
 import type { Receipt, StoreEntry } from './entry.js';
 import type { Engine } from './event-log.js';
 import { ANY, checkVersion, ConcurrencyError, type ExpectedVersion } from './expected-version.js';
@@ -37,61 +44,66 @@ import { Projection } from './live-projection.js';
 import { OpenReaders } from './open-readers.js';
 import { catchUp, liveRecords, type CatchUp } from './observables.js';
 import type { ProjectionDefinition } from './projection.js';
+import { readAll, readStream, type ReadOptions, type ReadSource, type ReadStreamOptions } from './reading.js';
 import { readRecords } from './read-records.js';
+import { receiptKey } from './receipts.js';
 import type { Metadata, StoredRecord } from './record.js';
 import type { StoreState } from './store-state.js';
 import { Subscription, type SubscriptionHost, type SubscriptionOptions } from './subscription.js';
 import { Tail, type TailSource } from './tail.js';
-import { stateAtVersion } from './time-travel.js';
+import { stateAtPosition, stateAtVersion } from './time-travel.js';
 import type { After } from './timers.js';
-import { streamOf, type AggregateTypes } from './types.js';
+import { streamOf, type AggregateTypes, type InstanceOf, type StateOf, type Target } from './types.js';
 
-type AnyRoot = AggregateRoot<object, Event>;
-/** What `defineAggregate` returned, whatever its types. */
-type AnyDefined = Pick<DefinedAggregate<object, Event, object>, 'definition' | 'make'>;
+export type { InstanceOf, StateOf, Target } from './types.js';
 
-/** State type of an aggregate, deeply read-only: `StateOf<typeof Account>`. */
-export type StateOf<T> = InstanceOf<T> extends { readonly state: infer S } ? S : unknown;
-
-/** What commands of an aggregate are called on: `InstanceOf<typeof Account>` is `Account`. */
-export type InstanceOf<T> = T extends new () => infer A ? A : T extends { readonly make: () => infer A } ? A : never;
-
-/** Anything that {@link EventStore.execute} takes. */
-export type Target = (new () => AnyRoot) | AnyDefined;
+/** What `decide` of {@link EventStore.execute} may return: anything but a promise. */
+export type Decided<R> = R extends PromiseLike<unknown> ? 'A command decides at once; fetch what it needs before' : R;
 
 export interface ExecuteOptions {
-  /** Version the stream must be at; without it, whatever it is. */
+  /** Version that the stream must be at. Default {@link ANY}. */
   readonly expectedVersion?: ExpectedVersion;
-  /** Executing the same id on the same aggregate again returns the first answer and appends nothing. */
+  /**
+   * Executing the same id on the same aggregate again returns the first answer, decides nothing and appends nothing, as
+   * long as the receipt is kept: see `receipts` of `openStore`. What the command returns must be plain data then.
+   */
   readonly commandId?: string;
+  /** Plain data that travels with the records. Default: none. */
   readonly metadata?: Metadata;
   /** What the acknowledgement means. Default: the store's. */
   readonly durability?: Durability;
-  /** How often to decide anew if the aggregate changed while the command ran. Default 3; 0 with `expectedVersion`. */
+  /**
+   * How often to decide anew if the aggregate changed while the command ran, because the command itself appended to it.
+   * Default 3; 0 with `expectedVersion`.
+   */
   readonly retry?: number;
 }
 
 export interface Executed<R> {
   /** Version of the stream after the command. */
   readonly version: number;
-  /** Position of the command's last record; of the last one before it if it decided on nothing. */
+  /** Position of the command's last record; if it decided on nothing, everything that it saw lies at or before it. */
   readonly position: number;
-  /** What the command returned. */
+  /** What the command returned; with a `commandId` a frozen copy of it. */
   readonly result: R;
 }
 
 export interface StreamAppend {
-  /** `name-id`. */
+  /** `name-id`; the name of no aggregate of the store makes a stream of bare records. */
   readonly stream: string;
-  /** Default {@link ANY}. */
+  /** Default {@link ANY}. If a stream is named twice, the second is appended to what the first led to. */
   readonly expectedVersion?: ExpectedVersion;
   readonly events: readonly Event[];
 }
 
 export interface AppendOptions {
-  /** Streams that are not written, but must be at these versions. */
+  /** Versions that streams must be at before anything is appended, whether they are written or not. */
   readonly checks?: readonly { readonly stream: string; readonly expectedVersion: ExpectedVersion }[];
+  /** Appending with the same id again returns the first answer and appends nothing. Ids of commands are others. */
+  readonly commandId?: string;
+  /** Plain data that travels with the records. Default: none. */
   readonly metadata?: Metadata;
+  /** What the acknowledgement means. Default: the store's. */
   readonly durability?: Durability;
 }
 
@@ -125,8 +137,8 @@ export interface EventStoreParts {
   readonly engine: Engine;
   readonly types: AggregateTypes;
   readonly booted: Booted;
-  /** Makes an empty state, for looking at the past. */
-  readonly makeState: () => StoreState;
+  /** Makes an empty state of streams alone, for looking at the past. */
+  readonly makePast: () => StoreState;
   readonly durability: Durability;
   readonly checkpoint: CheckpointPolicy;
   readonly highWaterMarkBytes: number;
@@ -152,8 +164,12 @@ export class EventStore {
   readonly #readers = new OpenReaders();
   readonly #checkpointer: Checkpointer;
   readonly #tails: TailSource;
+  readonly #reads: ReadSource;
+  /** {@link #commit}, for those who call it later. */
+  readonly #show = (entries: readonly StagedEntry[], firstPosition: number, bytes: number): void =>
+    this.#commit(entries, firstPosition, bytes);
   /** Commands with an id that are not acknowledged yet, by stream and id. */
-  readonly #answering = new Map<string, Promise<Executed<unknown>>>();
+  readonly #answering = new Map<string, { readonly durability: Durability; readonly answer: Promise<unknown> }>();
   #closing: Promise<void> | undefined;
 
   /** Use `openStore`. */
@@ -200,7 +216,7 @@ export class EventStore {
         }),
         cut: (base) => encodeState(this.#state, this.#pipeline.committedPosition, base),
         isBusy: () => this.#pipeline.isBusy,
-        sync: () => this.#pipeline.stage([], engine.log.strongest, { commit: () => undefined }).settled,
+        sync: () => this.#pipeline.settled(engine.log.strongest),
         mark: async (name, position) => {
           const mark = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
           await this.#pipeline.stage([{ kind: 'wal', entry: mark }], engine.log.strongest, { commit: () => undefined })
@@ -218,11 +234,20 @@ export class EventStore {
         replayed: { entries: recovery.entriesReplayed, milliseconds: recovery.phases.replay },
       },
     );
+    const committedPosition = (): number => this.position;
     this.#tails = {
       feed: this.#feed,
       holds: this.#holds,
-      committedPosition: () => this.position,
+      committedPosition,
       read: (from, upTo) => this.#readUntilClosed(from, upTo),
+    };
+    this.#reads = {
+      log: engine.log,
+      types: parts.types,
+      holds: this.#holds,
+      committedPosition,
+      committedVersion: (stream) => this.#state.cells.of(stream).committed.version,
+      read: (from, upTo) => this.#read(from, upTo),
     };
   }
 
@@ -243,10 +268,15 @@ export class EventStore {
 
   /**
    * Runs a command on an aggregate: `decide` gets it in its newest state and calls one of its commands; the events are
-   * appended, and the promise resolves once they are acknowledged. Executions on one aggregate follow one another.
+   * appended together, and the promise resolves once they are acknowledged. Everything is decided in the tick of the
+   * call, so executions on one aggregate follow one another in the order of their calls.
    *
-   * Rejects with what `decide` throws, `ConcurrencyError`, `EncodeError`, `ReducerError`: then nothing was appended and
-   * the state is as before. Rejects with `PoisonedError` when the disk fails: then the outcome is unknown.
+   * `decide` may run again (see `retry`), so it only decides: it does not send mails. What it executes or appends itself
+   * is on its own: stored or not whatever becomes of the command around it.
+   *
+   * Rejects with what `decide` throws, `ConcurrencyError`, `EncodeError`, `ReducerError`, `InvalidArgumentError`: then
+   * nothing was appended and the state is as before. Rejects with `PoisonedError` when the disk fails: then the outcome
+   * is unknown. `ClosedError` after `close`.
    *
    * @example
    * const { version, result } = await store.execute(Account, 'a-1', (account) => account.withdraw(10));
@@ -254,15 +284,14 @@ export class EventStore {
   execute<T extends Target, R>(
     target: T,
     id: string,
-    decide: (aggregate: InstanceOf<T>) => R,
+    decide: ((aggregate: InstanceOf<T>) => R) & ((aggregate: InstanceOf<T>) => Decided<R>),
     options: ExecuteOptions = {},
   ): Promise<Executed<R>> {
     // Not an async function: what happens once per command should not take three promises.
     try {
-      const command = this.#command(target, id, decide, options);
+      const command = this.#command<T, R>(target, id, decide, options);
       if (!this.#pipeline.full) return this.#execute(command);
-      return this.#pipeline
-        .room()
+      return this.#room()
         .then(() => this.#execute(command))
         .catch((error: unknown) => this.#refuse(error));
     } catch (error) {
@@ -274,7 +303,8 @@ export class EventStore {
    * Appends events to one or more streams, all or nothing, and resolves once they are acknowledged. Streams of known
    * aggregates are reduced, so an event without a reducer, or one whose reducer throws, is refused.
    *
-   * Rejects with `ConcurrencyError`, `EncodeError`, `ReducerError`: then nothing was appended.
+   * Rejects with `ConcurrencyError`, `EncodeError`, `ReducerError`, `InvalidArgumentError`: then nothing was appended.
+   * Rejects with `PoisonedError` when the disk fails: then the outcome is unknown. `ClosedError` after `close`.
    *
    * @example
    * await store.append([
@@ -285,48 +315,77 @@ export class EventStore {
   async append(streams: readonly StreamAppend[], options: AppendOptions = {}): Promise<Appended> {
     this.#checkOpen();
     const durability = this.#durability(options.durability);
-    const metadata = options.metadata === undefined ? undefined : copyPlainData(options.metadata);
+    const metadata = copyMetadata(options.metadata);
+    const { commandId } = options;
+    checkCommandId(commandId);
+    if (!Array.isArray(streams)) throw new InvalidArgumentError('append takes an array of { stream, events }');
     // Copied now, whenever there is room for them.
-    const copies = streams.map(({ stream, expectedVersion = ANY, events }) => ({
+    const copies = streams.map(({ stream, expectedVersion = ANY, events }: StreamAppend) => ({
+      stream: this.#streamToWrite(stream),
+      expectedVersion,
+      events: copyEvents(stream, events),
+    }));
+    const checks = (options.checks ?? []).map(({ stream, expectedVersion }) => ({
       stream: checkedStream(stream),
       expectedVersion,
-      events: events.map(copyEvent),
     }));
-    const checks = (options.checks ?? []).map(({ stream, expectedVersion }) => ({ stream, expectedVersion }));
-    if (this.#pipeline.full) await this.#pipeline.room();
-    this.#pipeline.checkOpen();
+    const count = copies.reduce((sum, { events }) => sum + events.length, 0);
+    if (count === 0) throw new InvalidArgumentError('There is nothing to append: give at least one event');
+    if (this.#pipeline.full) await this.#room();
     try {
-      for (const { stream, expectedVersion } of [...copies, ...checks])
-        checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
+      if (commandId === undefined)
+        return await this.#appendNow(copies, checks, { count, durability, metadata, commandId });
+      const answered = this.#answered<unknown>(OF_THE_STORE, commandId, durability);
+      if (answered !== undefined) return asAppended(await answered);
+      const answer = this.#appendNow(copies, checks, { count, durability, metadata, commandId });
+      return await this.#answer(OF_THE_STORE, commandId, durability, answer);
     } catch (error) {
       return this.#refuse(error);
     }
+  }
+
+  #appendNow(
+    streams: readonly Required<StreamAppend>[],
+    checks: NonNullable<AppendOptions['checks']>,
+    { count, durability, metadata, commandId }: AppendCall,
+  ): Promise<Appended> {
+    for (const { stream, expectedVersion } of checks)
+      checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
     const cells = new Map<string, Cell>();
-    const parts: StreamEvents[] = [];
-    for (const { stream, events } of copies) {
+    const versions = new Map<string, number>();
+    const parts: { readonly cell: Cell; readonly events: readonly Event[] }[] = [];
+    for (const { stream, expectedVersion, events } of streams) {
       const cell = cells.get(stream) ?? this.#state.cells.of(stream);
+      const version = versions.get(stream) ?? cell.pending.version;
+      checkVersion(stream, expectedVersion, version);
       cells.set(stream, cell);
+      versions.set(stream, version + events.length);
       parts.push({ cell, events });
     }
-    if (!parts.some(({ events }) => events.length > 0))
-      throw new InvalidArgumentError('There is nothing to append: give at least one event');
-    const { promise, resolve, reject } = deferred();
-    const firstPosition = stageAppend(
-      this.#pipeline,
-      this.#state.cells,
-      parts,
-      { durability, metadata, recordedAt: this.#parts.now(), receipt: undefined },
-      { commit: (entries, position, bytes) => this.#commit(entries, position, bytes), resolve, reject },
-    );
-    const lastPosition = firstPosition + parts.reduce((sum, { events }) => sum + events.length, 0) - 1;
-    const versions = new Map([...cells].map(([stream, cell]) => [stream, cell.pending.version]));
-    await promise;
-    return { firstPosition, lastPosition, versions };
+    const firstPosition = this.#pipeline.lastPosition + 1;
+    const appended = Object.freeze({ firstPosition, lastPosition: firstPosition + count - 1, versions });
+    const told: { -readonly [K in keyof AppendTold]: AppendTold[K] } = {
+      commit: this.#show,
+      resolve: ignore,
+      reject: ignore,
+    };
+    const facts = { durability, metadata, recordedAt: this.#parts.now() };
+    const append = new StreamsAppend(this.#state.cells, facts, told);
+    for (const { cell, events } of parts) append.add(cell, events);
+    if (commandId !== undefined) append.addBehind(receiptOfAppend(commandId, appended));
+    return new Promise((resolve, reject) => {
+      told.resolve = () => resolve(appended);
+      told.reject = reject;
+      this.#pipeline.add(append);
+    });
   }
 
   /**
-   * One aggregate as everybody may see it: as of the last acknowledged record, or as of an earlier version.
-   * Rejects with `TruncatedError` if the records of that version have left the log.
+   * One aggregate as everybody may see it: as of the last acknowledged record, or as of an earlier version. The current
+   * state is in memory; an earlier one is folded from the log, which is read from the oldest checkpoint on.
+   *
+   * An aggregate that does not exist is at version 0 and has the initial state. Rejects with `InvalidArgumentError` for
+   * a version that there is not yet, with `TruncatedError` if the records of that version have left the log.
    *
    * @example const { state, version } = await store.load(Account, 'a-1');
    */
@@ -350,66 +409,62 @@ export class EventStore {
   }
 
   /**
-   * All aggregates as of one position: a consistent look at the past. Rejects with `RecoveryError` if the log no longer
-   * reaches back to it.
+   * All aggregates as of one position, 0 being before the first record: a consistent look at the past, in memory of its
+   * own. Costs what opening the store at that position would.
    *
-   * @example const past = await store.at(1000); past.load(Account, 'a-1').state;
+   * Rejects with `InvalidArgumentError` for a position that is not committed yet, with `TruncatedError` that names the
+   * oldest position left if the log and its checkpoints no longer reach back to it.
+   *
+   * @example
+   * const past = await store.at(1000);
+   * console.log(past.ids(Account), past.load(Account, 'a-1').state);
    */
   async at(position: number): Promise<StoreView> {
     this.#checkReadable();
     if (!Number.isSafeInteger(position) || position < 0 || position > this.position)
       throw new InvalidArgumentError(`position must be from 0 to ${this.position}, got ${String(position)}`);
+    await this.#pipeline.written(position);
     const release = this.#holds.add(() => ({ name: 'a look at the past', position: 0 }));
     try {
-      const { state } = await boot(this.#parts.engine, this.#parts.makeState, { upTo: position });
-      return new StoreView(this.#parts.types, state, position);
+      return new StoreView(this.#parts.types, await stateAtPosition(this.#parts, position), position);
     } finally {
       release();
     }
   }
 
   /**
-   * Records of one stream in order, committed ones only. The whole log from the stream's place on is read.
+   * Records of one stream in order of versions, as far as they are committed when it begins. There is no index by
+   * stream: the log is read from its beginning (or its end, `backwards`) to the last record that is wanted.
    *
-   * @example for await (const record of store.readStream('account-a-1')) console.log(record.version, record.type);
+   * Ends with `TruncatedError` if `fromVersion` has left the log; without it, with what is left. The type parameter is
+   * your word for what the stream holds: nothing is checked.
+   *
+   * @example
+   * for await (const record of store.readStream<AccountEvent>('account-a-1'))
+   *   if (record.type === 'MoneyDeposited') console.log(record.version, record.data.amount);
    */
-  readStream(
+  async *readStream<E extends Event = Event>(
     stream: string,
-    options: { readonly fromVersion?: number } = {},
-  ): AsyncGenerator<StoredRecord, void, undefined> {
-    const { fromVersion = 1 } = options;
-    return this.readAll({ filter: (record) => record.stream === stream && record.version >= fromVersion });
+    options: ReadStreamOptions = {},
+  ): AsyncGenerator<StoredRecord<E>, void, undefined> {
+    this.#checkReadable();
+    yield* readStream<E>(this.#reads, checkedStream(stream), options);
   }
 
   /**
-   * Records of all streams in order, as far as they are committed when it begins. `from` defaults to the first record
-   * that the log still holds.
+   * Records of all streams in order of positions, as far as they are committed when it begins. What is not pulled is not
+   * read; backwards, the wanted records of one WAL segment are held at a time. All filters must let a record pass.
    *
-   * @example for await (const record of store.readAll({ types: ['MoneyDeposited'] })) total += record.data.amount;
+   * Ends with `TruncatedError` if `from` has left the log. The type parameter is your word for what is let through:
+   * nothing is checked.
+   *
+   * @example
+   * for await (const { data } of store.readAll<MoneyDeposited>({ aggregates: [Account], types: ['MoneyDeposited'] }))
+   *   total += data.amount;
    */
-  async *readAll(
-    options: {
-      readonly from?: number;
-      readonly upTo?: number;
-      readonly types?: readonly string[];
-      readonly filter?: (record: StoredRecord) => boolean;
-    } = {},
-  ): AsyncGenerator<StoredRecord, void, undefined> {
+  async *readAll<E extends Event = Event>(options: ReadOptions = {}): AsyncGenerator<StoredRecord<E>, void, undefined> {
     this.#checkReadable();
-    const { log } = this.#parts.engine;
-    const { from = log.firstPosition, filter, types } = options;
-    const upTo = Math.min(options.upTo ?? this.position, this.position);
-    const wanted = types === undefined ? undefined : new Set(types);
-    let next = from;
-    const release = this.#holds.add(() => ({ name: 'a reader', position: next - 1 }));
-    try {
-      for await (const record of readRecords(log, this.#parts.types, from, upTo)) {
-        next = record.position;
-        if ((wanted === undefined || wanted.has(record.type)) && (filter === undefined || filter(record))) yield record;
-      }
-    } finally {
-      release();
-    }
+    yield* readAll<E>(this.#reads, options);
   }
 
   /**
@@ -615,7 +670,9 @@ export class EventStore {
   async #past(definition: AggregateDefinition, stream: string, version: number): Promise<unknown> {
     const release = this.#holds.add(() => ({ name: 'a look at the past', position: 0 }));
     try {
-      return await stateAtVersion(this.#parts, definition, stream, version, this.position);
+      const { position } = this;
+      await this.#pipeline.written(position);
+      return await stateAtVersion(this.#parts, definition, stream, version, position);
     } finally {
       release();
     }
@@ -652,7 +709,7 @@ export class EventStore {
   /** For tails, which end with the store instead of failing. */
   async *#readUntilClosed(from: number, upTo: number): AsyncGenerator<StoredRecord, void, undefined> {
     try {
-      yield* readRecords(this.#parts.engine.log, this.#parts.types, from, upTo);
+      yield* this.#read(from, upTo);
     } catch (error) {
       if (!(error instanceof ClosedError && this.#closing !== undefined)) throw error;
     }
@@ -684,10 +741,11 @@ export class EventStore {
     options: ExecuteOptions,
   ): Command<T, R> {
     this.#checkOpen();
+    checkDecide(decide);
     const definition = this.#parts.types.of(target);
-    const { commandId, expectedVersion = ANY, metadata } = options;
-    if (commandId !== undefined && (typeof commandId !== 'string' || commandId === ''))
-      throw new InvalidArgumentError('commandId must be a text that is not empty');
+    const { commandId, expectedVersion = ANY, retry = expectedVersion === ANY ? DEFAULT_RETRY : 0 } = options;
+    checkCommandId(commandId);
+    checkRetry(retry);
     return {
       target,
       definition,
@@ -695,10 +753,11 @@ export class EventStore {
       stream: streamOf(definition.name, id),
       decide,
       durability: this.#durability(options.durability),
-      metadata: metadata === undefined ? undefined : copyPlainData(metadata),
+      metadata: copyMetadata(options.metadata),
+      recordedAt: 0,
       commandId,
       expectedVersion,
-      retries: options.retry ?? (expectedVersion === ANY ? DEFAULT_RETRY : 0),
+      retry,
     };
   }
 
@@ -717,7 +776,8 @@ export class EventStore {
     const { stream, commandId } = command;
     const { cells } = this.#state;
     for (let attempt = 0; ; attempt++) {
-      const answered = commandId === undefined ? undefined : this.#answered<R>(stream, commandId);
+      const answered =
+        commandId === undefined ? undefined : this.#answered<Executed<R>>(stream, commandId, command.durability);
       if (answered !== undefined) return answered;
       const before = cells.of(stream);
       const { version } = before.pending;
@@ -727,12 +787,13 @@ export class EventStore {
       const cell = before.isKept ? before : cells.of(stream);
       if (cell.pending.version !== version) {
         // What it decided on is not true any more.
-        if (attempt >= command.retries) throw new ConcurrencyError(stream, version, cell.pending.version);
+        if (attempt >= command.retry) throw new ConcurrencyError(stream, version, cell.pending.version);
         continue;
       }
-      const receipt = commandId === undefined ? undefined : { commandId, result: storable(result, commandId) };
-      const executed = this.#stageCommand(command, cell, emitted, receipt, result);
-      return commandId === undefined ? executed : this.#answer(stream, commandId, executed);
+      if (commandId === undefined) return this.#stageCommand(command, cell, emitted, undefined, result);
+      const receipt = { commandId, result: copyResult(result, commandId) };
+      const executed = this.#stageCommand(command, cell, emitted, receipt, receipt.result as R);
+      return this.#answer(stream, commandId, command.durability, executed);
     }
   }
 
@@ -744,9 +805,10 @@ export class EventStore {
     beginSession(root, definition, id, pending.state, pending.version);
     try {
       const result = decide(root);
-      if (result instanceof Promise) {
-        result.catch(() => undefined);
-        throw new InvalidArgumentError('A command decides at once: fetch what it needs before execute, and pass it in');
+      if (isPromiseLike(result)) {
+        // Whatever it comes to, nobody waits for it.
+        if (result instanceof Promise) result.catch(() => undefined);
+        throw asyncDecision();
       }
       return { emitted: endSession(root), result };
     } finally {
@@ -761,45 +823,62 @@ export class EventStore {
     receipt: Receipt | undefined,
     result: R,
   ): Promise<Executed<R>> {
+    const version = cell.pending.version + emitted.length;
     if (emitted.length === 0 && receipt === undefined) {
       // It decided on nothing, but it saw pending state: its answer must not be heard before that is acknowledged.
-      const executed = { version: cell.pending.version, position: this.#pipeline.lastPosition, result };
-      return this.#pipeline.acknowledged().then(() => executed);
+      const executed = { version, position: this.#pipeline.lastPosition, result };
+      return this.#pipeline.settled(command.durability).then(() => executed);
     }
-    const { durability, metadata } = command;
-    const version = cell.pending.version + emitted.length;
-    // A receipt alone is an entry as well.
-    const count = Math.max(1, emitted.length);
     return new Promise((resolve, reject) => {
-      stageAppend(
-        this.#pipeline,
-        this.#state.cells,
-        [{ cell, events: emitted }],
-        { durability, metadata, recordedAt: this.#parts.now(), receipt },
-        {
-          commit: (entries, position, bytes) => this.#commit(entries, position, bytes),
-          resolve: (position) => resolve({ version, position: position + count - 1, result }),
-          reject,
-        },
-      );
+      command.recordedAt = this.#parts.now();
+      const append = new StreamsAppend(this.#state.cells, command, {
+        commit: this.#show,
+        resolve: ({ lastPosition }) => resolve({ version, position: lastPosition, result }),
+        reject,
+      });
+      append.add(cell, emitted, receipt);
+      this.#pipeline.add(append);
     });
   }
 
-  /** The answer to a command that was executed before, or is being executed. */
-  #answered<R>(stream: string, commandId: string): Promise<Executed<R>> | undefined {
-    const answer = this.#state.receipts.find(stream, commandId) as Executed<R> | undefined;
-    if (answer !== undefined) return Promise.resolve(answer);
-    return this.#answering.get(`${commandId}\0${stream}`) as Promise<Executed<R>> | undefined;
+  /** The answer to what was done before, or is being done; as durable as is asked for now. */
+  #answered<A>(stream: string, commandId: string, durability: Durability): Promise<A> | undefined {
+    const receipt = this.#state.receipts.find(stream, commandId);
+    if (receipt !== undefined) return this.#pipeline.settled(durability).then(() => ({ ...receipt }) as A);
+    const answering = this.#answering.get(receiptKey(stream, commandId));
+    if (answering === undefined) return undefined;
+    const answer = answering.answer as Promise<A>;
+    if (covers(answering.durability, durability)) return answer;
+    const settled = this.#pipeline.settled(durability);
+    return Promise.all([answer, settled]).then(([first]) => first);
   }
 
-  async #answer<R>(stream: string, commandId: string, executed: Promise<Executed<R>>): Promise<Executed<R>> {
-    const key = `${commandId}\0${stream}`;
-    this.#answering.set(key, executed);
+  async #answer<A>(stream: string, commandId: string, durability: Durability, answer: Promise<A>): Promise<A> {
+    const key = receiptKey(stream, commandId);
+    this.#answering.set(key, { durability, answer });
     try {
-      return await executed;
+      return await answer;
     } finally {
       this.#answering.delete(key);
     }
+  }
+
+  /** Waits until there is room for more. */
+  async #room(): Promise<void> {
+    while (this.#pipeline.full) await this.#pipeline.room();
+    this.#pipeline.checkOpen();
+  }
+
+  /** A stream's name, checked as that of an aggregate if it is one. */
+  #streamToWrite(name: unknown): string {
+    const stream = checkedStream(name);
+    const definition = this.#parts.types.ofStream(stream);
+    return definition === undefined ? stream : streamOf(definition.name, stream.slice(definition.name.length + 1));
+  }
+
+  async *#read(from: number, upTo: number): AsyncGenerator<StoredRecord, void, undefined> {
+    await this.#pipeline.written(upTo);
+    yield* readRecords(this.#parts.engine.log, this.#parts.types, from, upTo);
   }
 
   /** Makes acknowledged entries visible: to the next load, to projections, and then to whoever watches. */
@@ -828,18 +907,27 @@ export class EventStore {
   }
 }
 
+/** What `append` was given besides streams, checked. */
+interface AppendCall {
+  /** Of events. */
+  readonly count: number;
+  readonly durability: Durability;
+  readonly metadata: Metadata | undefined;
+  readonly commandId: string | undefined;
+}
+
 /** What `execute` was given, checked. */
-interface Command<T extends Target, R> {
+interface Command<T extends Target, R> extends AppendFacts {
   readonly target: T;
   readonly definition: AggregateDefinition;
   readonly id: string;
   readonly stream: string;
   readonly decide: (aggregate: InstanceOf<T>) => R;
-  readonly durability: Durability;
-  readonly metadata: Metadata | undefined;
+  /** Set when it has decided. */
+  recordedAt: number;
   readonly commandId: string | undefined;
   readonly expectedVersion: ExpectedVersion;
-  readonly retries: number;
+  readonly retry: number;
 }
 
 /** A record and the state that it led to. */
@@ -879,26 +967,20 @@ function loaded<S>(id: string, version: number, state: unknown): Loaded<S> {
   return Object.freeze({ id, version, state: state as S });
 }
 
-function checkedStream(stream: string): string {
-  if (typeof stream !== 'string' || stream === '' || !stream.isWellFormed())
-    throw new InvalidArgumentError(`A stream is named by a text that is not empty, got ${JSON.stringify(stream)}`);
-  return stream;
+/** In the place of a stream, for receipts of appends: no stream is called that. */
+const OF_THE_STORE = '';
+
+function receiptOfAppend(commandId: string, { firstPosition, lastPosition, versions }: Appended): StoreEntry {
+  const result = { firstPosition, lastPosition, versions: [...versions] };
+  return { kind: 'receipt', stream: OF_THE_STORE, version: 0, receipt: { commandId, result } };
 }
 
-function copyEvent(event: Event): Event {
-  if (typeof event?.type !== 'string' || event.type === '')
-    throw new InvalidArgumentError('An event is { type, data } with a type that is not empty');
-  return { type: event.type, data: copyPlainData(event.data) };
+/** What is known of an append that was made before: its receipt, or the answer itself while it is in flight. */
+function asAppended(answer: unknown): Appended {
+  const { result } = answer as { readonly result?: Appended & { readonly versions: Iterable<[string, number]> } };
+  return result === undefined ? (answer as Appended) : Object.freeze({ ...result, versions: new Map(result.versions) });
 }
 
-function storable(result: unknown, commandId: string): unknown {
-  if (result === undefined) return undefined;
-  try {
-    return copyPlainData(result);
-  } catch (cause) {
-    throw new InvalidArgumentError(
-      `The result of a command with an id ('${commandId}') is kept, so it must be plain data: ${(cause as Error).message}`,
-      { cause },
-    );
-  }
+function ignore(): void {
+  // Nobody waits yet.
 }

@@ -2,9 +2,9 @@
 
 import { CairnError, InvalidArgumentError } from '../errors/index.js';
 
-/** The stream must not exist. */
+/** The stream must not exist: no record was ever appended to it. */
 export const NO_STREAM = 0;
-/** The stream must exist, at whatever version. */
+/** The stream must have records, however many. */
 export const STREAM_EXISTS = 'STREAM_EXISTS';
 /** No demand. */
 export const ANY = 'ANY';
@@ -12,11 +12,18 @@ export const ANY = 'ANY';
 /** A version, or one of {@link NO_STREAM}, {@link STREAM_EXISTS} and {@link ANY}. */
 export type ExpectedVersion = number | typeof STREAM_EXISTS | typeof ANY;
 
-/** A stream is at another version than was demanded. Nothing was appended. */
+/**
+ * A stream is at another version than was demanded. Nothing was appended.
+ *
+ * @example
+ * if (error instanceof ConcurrencyError) console.log(error.stream, error.expected, error.actual);
+ */
 export class ConcurrencyError extends CairnError {
   readonly code = 'CAIRN_CONCURRENCY';
   readonly stream: string;
+  /** What was demanded: a version, or `STREAM_EXISTS`. */
   readonly expected: ExpectedVersion;
+  /** Version of the stream, appends included that are not acknowledged yet; 0 if it does not exist. */
   readonly actual: number;
 
   constructor(stream: string, expected: ExpectedVersion, actual: number) {

@@ -1,13 +1,26 @@
 // The aggregate store.
 
 export { openStore, type OpenStoreOptions } from './open-store.js';
-export type { AppendOptions, Appended, EventStore, Executed, ExecuteOptions, Loaded } from './event-store.js';
-export { ANY, ConcurrencyError, NO_STREAM, STREAM_EXISTS } from './expected-version.js';
+export type {
+  AppendOptions,
+  Appended,
+  EventStore,
+  Executed,
+  ExecuteOptions,
+  InstanceOf,
+  Loaded,
+  StateOf,
+  StoreView,
+  StreamAppend,
+  Target,
+} from './event-store.js';
+export { ANY, ConcurrencyError, NO_STREAM, STREAM_EXISTS, type ExpectedVersion } from './expected-version.js';
 export { defineProjection } from './projection.js';
 export { SubscriptionError, type SubscriptionOptions } from './subscription.js';
 export type { StoreRecovery } from './boot.js';
 export type { Durability } from './durability.js';
-export type { StoredRecord } from './record.js';
+export type { ReadOptions, ReadStreamOptions } from './reading.js';
+export type { Metadata, StoredRecord } from './record.js';
 export type { Observable } from 'rxjs';
 export { memoryEngine, type MemoryEngine, type MemoryEngineOptions } from './memory-engine.js';
 export {

@@ -96,7 +96,7 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
       engine,
       types,
       booted: { ...booted, recovery },
-      makeState,
+      makePast: () => new StoreState(types, [], 0),
       durability,
       checkpoint,
       highWaterMarkBytes: options.highWaterMarkBytes ?? DEFAULT_HIGH_WATER_MARK_BYTES,

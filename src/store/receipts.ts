@@ -29,12 +29,12 @@ export class Receipts {
   }
 
   find(stream: string, commandId: string): Answer | undefined {
-    return this.#answers.get(key(stream, commandId))?.answer;
+    return this.#answers.get(receiptKey(stream, commandId))?.answer;
   }
 
   add(stream: string, commandId: string, answer: Answer): void {
     if (this.#keep === 0) return;
-    const receipt = key(stream, commandId);
+    const receipt = receiptKey(stream, commandId);
     // Behind all others, also if it was there: the order is that of positions.
     this.#answers.delete(receipt);
     this.#answers.set(receipt, { stream, commandId, answer });
@@ -82,7 +82,7 @@ export class Receipts {
   }
 }
 
-// Command ids are unique within an aggregate: the same id sent to two of them is two commands.
-function key(stream: string, commandId: string): string {
+/** Command ids are unique within an aggregate: the same id sent to two of them is two commands. */
+export function receiptKey(stream: string, commandId: string): string {
   return `${stream.length}:${stream}${commandId}`;
 }

@@ -5,8 +5,14 @@ import type { Event } from '../aggregate/index.js';
 /** Plain data that travels with records and is not reduced: who, from where, because of what. */
 export type Metadata = Readonly<Record<string, unknown>>;
 
-/** An event in its place. Frozen all through. */
-export interface StoredRecord<E extends Event = Event> {
+/**
+ * An event in its place; frozen all through. Of a union of events it is a union of records, so that `record.type` tells
+ * the type of `record.data`.
+ */
+export type StoredRecord<E extends Event = Event> = E extends Event ? RecordOf<E> : never;
+
+/** A record of one type of event. */
+interface RecordOf<E extends Event> {
   /** `name-id` of the aggregate. */
   readonly stream: string;
   /** Place in the stream, from 1. */

@@ -1,9 +1,9 @@
-// One aggregate as of an earlier version, from what the log and the checkpoints still hold.
+// The past, from what the log and the checkpoints still hold: one aggregate as of a version, all as of a position.
 
 import { reduce, type AggregateDefinition } from '../aggregate/index.js';
 import { TruncatedError } from '../errors/index.js';
 import { boot } from './boot.js';
-import type { Engine } from './event-log.js';
+import type { CheckpointDescription, Engine } from './event-log.js';
 import { readRecords } from './read-records.js';
 import type { StoreState } from './store-state.js';
 import type { AggregateTypes } from './types.js';
@@ -11,7 +11,29 @@ import type { AggregateTypes } from './types.js';
 export interface PastSource {
   readonly engine: Engine;
   readonly types: AggregateTypes;
-  readonly makeState: () => StoreState;
+  /** An empty state of streams alone. */
+  readonly makePast: () => StoreState;
+}
+
+/** The state of all streams at a position. Rejects with {@link TruncatedError} if the position lies too far back. */
+export async function stateAtPosition({ engine, makePast }: PastSource, position: number): Promise<StoreState> {
+  if (position === 0) return makePast();
+  const oldest = (await oldestCheckpoint(engine))?.position;
+  if (engine.log.firstPosition > 1 && (oldest === undefined || position < oldest))
+    throw new TruncatedError(
+      `The records up to position ${position} have left the log; the oldest state that is left is ` +
+        (oldest === undefined ? 'the current one' : `of position ${oldest}`),
+      { entryId: position },
+    );
+  return (await boot(engine, makePast, { upTo: position })).state;
+}
+
+/** The oldest checkpoint that the log reaches back to. */
+async function oldestCheckpoint({ log, checkpoints }: Engine): Promise<CheckpointDescription | undefined> {
+  return (await checkpoints.list()).findLast(
+    ({ problem, position, logId }) =>
+      problem === undefined && position + 1 >= log.firstPosition && (logId ?? log.logId) === log.logId,
+  );
 }
 
 /**
@@ -19,32 +41,25 @@ export interface PastSource {
  * itself if it has everything. Rejects with {@link TruncatedError} if the version lies before that.
  */
 export async function stateAtVersion(
-  { engine, types, makeState }: PastSource,
+  source: PastSource,
   definition: AggregateDefinition,
   stream: string,
   version: number,
   upTo: number,
 ): Promise<unknown> {
-  const { firstPosition } = engine.log;
+  const { engine, types } = source;
   let start = 0;
   let state: unknown = definition.initial;
   let at = 0;
-  if (firstPosition > 1) {
-    const checkpoints = await engine.checkpoints.list();
-    const oldest = checkpoints.findLast(
-      ({ problem, position }) => problem === undefined && position + 1 >= firstPosition,
-    );
-    if (oldest !== undefined) {
-      start = oldest.position;
-      const { committed } = (await boot(engine, makeState, { upTo: start })).state.cells.of(stream);
-      state = committed.state;
-      at = committed.version;
-    }
+  if (engine.log.firstPosition > 1) {
+    start = (await oldestCheckpoint(engine))?.position ?? engine.log.firstPosition - 1;
+    const { committed } = (await stateAtPosition(source, start)).cells.of(stream);
+    state = committed.state;
+    at = committed.version;
   }
-  if (at > version || (firstPosition > 1 && start === 0))
+  if (at > version)
     throw new TruncatedError(
       `The records of '${stream}' up to version ${version} have left the log; the oldest state that is left is of version ${at}`,
-      { path: stream },
     );
   if (at === version) return state;
   for await (const record of readRecords(engine.log, types, start + 1, upTo)) {
@@ -52,5 +67,5 @@ export async function stateAtVersion(
     state = reduce(definition, state, record);
     if (record.version === version) return state;
   }
-  throw new TruncatedError(`Version ${version} of '${stream}' is not in the log`, { path: stream });
+  throw new TruncatedError(`Version ${version} of '${stream}' is not in the log`);
 }

@@ -1,7 +1,26 @@
-// The aggregate types a store knows: what `aggregates` of openStore became.
+// The aggregate types a store knows: what `aggregates` of openStore became; and what they are to the compiler.
 
-import { definitionOfClass, type AggregateDefinition } from '../aggregate/index.js';
+import {
+  definitionOfClass,
+  type AggregateDefinition,
+  type AggregateRoot,
+  type DefinedAggregate,
+  type Event,
+} from '../aggregate/index.js';
 import { InvalidArgumentError } from '../errors/index.js';
+
+type AnyRoot = AggregateRoot<object, Event>;
+/** What `defineAggregate` returned, whatever its types. */
+type AnyDefined = Pick<DefinedAggregate<object, Event, object>, 'definition' | 'make'>;
+
+/** State type of an aggregate, deeply read-only: `StateOf<typeof Account>`. */
+export type StateOf<T> = InstanceOf<T> extends { readonly state: infer S } ? S : unknown;
+
+/** What commands of an aggregate are called on: `InstanceOf<typeof Account>` is `Account`. */
+export type InstanceOf<T> = T extends new () => infer A ? A : T extends { readonly make: () => infer A } ? A : never;
+
+/** An aggregate, as `openStore` and `execute` take it: a class with `@Aggregate`, or what `defineAggregate` returned. */
+export type Target = (new () => AnyRoot) | AnyDefined;
 
 export class AggregateTypes {
   readonly #byName = new Map<string, AggregateDefinition>();

@@ -97,9 +97,16 @@ export function sameBytes(actual: Uint8Array, expected: Uint8Array, what: string
   assert.equal(at, -1, `${what}: byte ${at} is another one`);
 }
 
+/** Opens as a store does when all is well. */
+export async function opening(engine: EngineUnderTest): Promise<Engine> {
+  const opened = await engine.open();
+  await opened.start?.();
+  return opened;
+}
+
 /** Opens, uses and closes. */
 export async function using<R>(engine: EngineUnderTest, use: (opened: Engine) => Promise<R>): Promise<R> {
-  const opened = await engine.open();
+  const opened = await opening(engine);
   try {
     return await use(opened);
   } finally {

@@ -12,6 +12,7 @@ import {
   fill,
   fillParts,
   holds,
+  opening,
   readAll,
   sameBytes,
   text,
@@ -161,6 +162,20 @@ export const LOG_CASES: readonly EngineCase[] = [
     },
   ],
   [
+    'log: can be read before it is started, and closed without that',
+    async (engine) => {
+      await using(engine, ({ log }) => fill(log, 1, 5));
+      const { log } = await engine.open();
+      assert.deepEqual([log.firstPosition, log.openedAt], [1, 5]);
+      await holds(log, 1, 5);
+      await log.close();
+      await using(engine, async (again) => {
+        await fill(again.log, 6, 6);
+        await holds(again.log, 1, 6);
+      });
+    },
+  ],
+  [
     'log: refuses a block that does not continue it',
     async (engine) => {
       for (const [first, why] of [
@@ -194,9 +209,9 @@ export const LOG_CASES: readonly EngineCase[] = [
   [
     'log: fences the writer before, or lets no second one in',
     async (engine) => {
-      const first = await engine.open();
+      const first = await opening(engine);
       await fill(first.log, 1, 3);
-      const second = await engine.open().catch((error: unknown) => {
+      const second = await opening(engine).catch((error: unknown) => {
         assert.ok(error instanceof LockError, `opening a second time: expected LockError, got ${String(error)}`);
         return undefined;
       });
@@ -221,13 +236,16 @@ export const LOG_CASES: readonly EngineCase[] = [
   ...[true, false].map((stored): EngineCase => [
     `log: shows when it is opened again what became of an append with an unknown outcome, ${stored ? 'stored' : 'not stored'}`,
     async (engine) => {
-      const { log } = await engine.open();
+      const { log } = await opening(engine);
       await fill(log, 1, 3);
       await engine.failNextAppend(stored);
       const block = blockOf(log, 4, { entries: [4, 5, 6].map(entryAt), groups: [1, 2] });
       const answer = await log.append(block);
       assert.equal(answer.kind, 'unknown', `after failNextAppend: got ${describe(answer)}`);
-      for (const next of [block, blockOf(log, 7), blockOf(log, 4, { entries: [], groups: [0] })])
+      const repeated = await log.append(block);
+      if (stored) assert.notEqual(repeated.kind, 'conflict', 'the same block once more: what is there is not refused');
+      assert.notEqual(repeated.kind, 'done', 'the same block once more');
+      for (const next of [blockOf(log, 7), blockOf(log, 4, { entries: [], groups: [0] })])
         assert.notEqual((await log.append(next)).kind, 'done', 'no append is done after one with an unknown outcome');
       await log.close().catch(() => undefined);
       await using(engine, async (again) => {
@@ -400,7 +418,7 @@ export const LOG_CASES: readonly EngineCase[] = [
   [
     'log: takes nothing once it is closed, and closes twice',
     async (engine) => {
-      const { log } = await engine.open();
+      const { log } = await opening(engine);
       await fill(log, 1, 2);
       await log.close();
       await log.close();

@@ -1,4 +1,4 @@
-// Time and randomness that a test decides: what `openStore` takes as `now`, `after` and `random`, and ids for aggregates.
+// Time and randomness that a test decides: what `openStore` takes as `now`, `after`, `elapsed` and `random`, and ids for aggregates.
 
 import { InvalidArgumentError } from '../errors/index.js';
 import type { After } from '../store/index.js';
@@ -13,6 +13,8 @@ export interface ManualClock {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly after: After;
+  /** Milliseconds since the start. */
+  readonly elapsed: () => number;
   /**
    * Lets time pass: calls what becomes due, in order of time, and lets what it started run as far as it gets without
    * waiting for a disk.
@@ -37,6 +39,7 @@ export function manualClock({ start = Date.UTC(2020, 0, 1) }: { readonly start?:
   let calls: Call[] = [];
   return {
     now: () => now,
+    elapsed: () => now - start,
     after(milliseconds, call) {
       const waiting = { at: now + Math.max(0, milliseconds), call };
       calls.push(waiting);

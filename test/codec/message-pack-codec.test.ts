@@ -97,18 +97,18 @@ describe('messagePackCodec', () => {
       500,
     ));
 
-  it('writes what @msgpack/msgpack writes, byte for byte', () => {
+  it('writes what @msgpack/msgpack writes, byte for byte', async () => {
     const same = (value: unknown): void => {
       const bytes = encoded(value);
       assert.ok(Buffer.from(encode(value)).equals(bytes), `${JSON.stringify(value)} became ${String(bytes)}`);
     };
-    check(fc.property(plain, same), 400);
+    await check(fc.property(plain, same), 150);
     for (let power = 0; power <= 64; power++)
       for (const sign of [1, -1])
         for (const step of [-1, -0.5, 0, 1]) if (sign * 2 ** power + step !== 0) same(sign * 2 ** power + step);
     for (const size of [0, 1, 15, 16, 31, 32, 64, 65, 255, 256, 65_535, 65_536])
-      for (const value of ['x'.repeat(size), 'ß'.repeat(size), new Array<number>(size).fill(1)]) same(value);
-    for (const size of [15, 16, 65_535, 65_536])
+      for (const value of ['x'.repeat(size), 'ß'.repeat(size), Array.from({ length: size }, () => 1)]) same(value);
+    for (const size of [15, 16, 65_536])
       same(Object.fromEntries(Array.from({ length: size }, (_, index) => [`k${index}`, index])));
     same({ s: `${'x'.repeat(31)}ß`, t: `${'x'.repeat(63)}😀`, n: null, b: [true, false] });
   });

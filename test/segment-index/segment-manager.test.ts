@@ -290,6 +290,15 @@ describe('SegmentManager', () => {
     await rejects(index.addSegment({ docCount: 1 }), ClosedError);
   });
 
+  it('shows a change to the one who made it by the time the call resolves, at every durability', async () => {
+    const { store, index } = await opened();
+    for (const [count, durability] of (['memory', 'flush', 'fsync', 'memory'] as const).entries()) {
+      await index.addSegment({ docCount: 1 }, { durability });
+      expect(index.segments.size, durability).to.equal(count + 1);
+    }
+    await store.close();
+  });
+
   it('shows nothing before it is durable, and what was shown after the disk has failed', async () => {
     let fail = false;
     const disk = new FaultyDirectory(new MemoryDirectory(), ({ kind }) =>

@@ -109,6 +109,21 @@ describe('A checkpoint of changes', () => {
     await store.close();
   });
 
+  it('is not made where the program makes something else of the records than the one before', async () => {
+    const dir = new MemoryDirectory();
+    let store = await open(dir);
+    await count(store, STREAMS, STREAMS);
+    await changeAndCheckpoint(store, 0);
+    await store.close();
+    store = await open(dir, { projections: [totals] });
+    expect(await changeAndCheckpoint(store, 0)).to.equal(undefined);
+    expect(await changeAndCheckpoint(store, 0)).to.be.a('number');
+    await store.close();
+    store = await open(dir, { projections: [totals] });
+    expect(store.projection(totals).state.counted).to.equal(STREAMS + 9);
+    await store.close();
+  });
+
   it('has in it what a failed one before it would have had', async () => {
     const inner = new MemoryDirectory();
     const disk = new FaultyDirectory(inner);

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import {
   ConcurrencyError,
   FencedError,
-  FormatError,
+  EncodeError,
   InvalidArgumentError,
   memoryEngine,
   MemoryDirectory,
@@ -221,10 +221,10 @@ describe('what an engine cannot take', () => {
     const engine = memoryEngine({ strongest: 'flush', limits });
     const store = await openStore({ engine });
     await store.append([{ stream: 's', events: [event(100)] }]);
-    const large = await rejects(store.append([{ stream: 's', events: [event(10), event(300)] }]), FormatError);
-    expect(large.message).to.match(/A record takes \d+ bytes, at most 200 are allowed/);
+    const large = await rejects(store.append([{ stream: 's', events: [event(10), event(300)] }]), EncodeError);
+    expect(large.message).to.match(/'Noted' for 's' takes \d+ bytes, at most 200 are allowed/);
     const many = Array.from({ length: 9 }, () => event(100));
-    const together = await rejects(store.append([{ stream: 's', events: many }]), FormatError);
+    const together = await rejects(store.append([{ stream: 's', events: many }]), EncodeError);
     expect(together.message).to.match(/together takes \d+ bytes, at most 1000 are allowed/);
     expect(await store.append([{ stream: 's', expectedVersion: 1, events: [event(100)] }])).to.include({
       firstPosition: 2,
@@ -234,7 +234,7 @@ describe('what an engine cannot take', () => {
 
   it('is refused by files too, at 16 MiB, without poisoning the store', async () => {
     const store = await openStore({ dir: new MemoryDirectory() });
-    await rejects(store.append([{ stream: 's', events: [event(16 * 1024 * 1024)] }]), FormatError);
+    await rejects(store.append([{ stream: 's', events: [event(16 * 1024 * 1024)] }]), EncodeError);
     expect(await store.append([{ stream: 's', events: [event(10)] }])).to.include({ lastPosition: 1 });
     await store.close();
   });

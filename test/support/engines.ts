@@ -3,7 +3,7 @@
 import { memoryEngine, MemoryDirectory, type Directory, type Engine, type EngineSource } from 'cairnlog';
 import { FaultyDirectory, type EngineUnderTest } from 'cairnlog/testing';
 import { checkpointPath } from 'cairnlog/checkpoint';
-import { openFileEngine } from '#src/store/file-engine.js';
+import { prepareFileEngine } from '#src/store/file-engine.js';
 import { edit } from './directory-contents.js';
 import { temporaryDirectory } from './temporary-folder.js';
 
@@ -19,7 +19,7 @@ export class FileEngineUnderTest implements EngineUnderTest {
 
   open(): Promise<Engine> {
     this.#disk.decide = () => undefined;
-    return openFileEngine(this.#disk, { segmentBytes: 2000 });
+    return prepareFileEngine(this.#disk, { segmentBytes: 2000 });
   }
 
   failNextAppend(stored: boolean): void {

@@ -29,6 +29,7 @@ describe('a manual clock', () => {
   it('is the time of records', async () => {
     const clock = manualClock();
     const store = await openStore({ engine: memoryEngine(), ...clock });
+    expect(store.recovery.milliseconds, 'no time passed').to.equal(0);
     const seen: StoredRecord[] = [];
     store.records$.subscribe((record) => seen.push(record));
     await store.append(noted);

@@ -8,6 +8,7 @@ export const CONTENDERS = {
   lmdb: async () => (await import('./lmdb.mjs')).lmdb,
   'lmdb, without write map': async () => (await import('./lmdb.mjs')).lmdbWithoutWriteMap,
   'lmdb, 1024 per transaction': async () => (await import('./lmdb.mjs')).lmdbInLargeTransactions,
+  'lmdb, as documented': async () => (await import('./lmdb.mjs')).lmdbAsDocumented,
   'classic-level': async () => (await import('./classic-level.mjs')).classicLevel,
   'bare loop, O_DSYNC': async () => (await import('./bare-loop.mjs')).bareLoopSynced,
   'bare loop, async': async () => (await import('./bare-loop.mjs')).bareLoopAsync,

@@ -16,6 +16,7 @@ export default {
     'cairn, each block awaited',
     'lmdb, without write map',
     'lmdb, 1024 per transaction',
+    'lmdb, as documented',
   ],
   async round(contender, folder, { entries }) {
     const store = await contender.open(folder, 'flush');

@@ -11,7 +11,7 @@ export default {
   target: 2.5,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level'],
-  alsoShown: [],
+  alsoShown: ['lmdb, as documented'],
   async prepare(contender, folder, { entries }) {
     const store = await contender.open(folder, 'flush');
     await store.append(entries);

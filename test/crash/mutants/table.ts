@@ -118,7 +118,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'does not write again what opening found',
     file: 'wal/open-log.js',
-    find: `        await rewrite(file, from, end.validEnd);`,
+    find: `    await rewrite(file, from, end.validEnd);`,
     replace: ``,
     killedBy: {
       file: 'crash/power-cuts.test.ts',
@@ -128,8 +128,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'leaves a torn tail in the file',
     file: 'wal/open-log.js',
-    find: `        if (end.validEnd < fileSize)
-            await file.truncate(end.validEnd);`,
+    find: `    if (end.validEnd < fileSize)
+        await file.truncate(end.validEnd);`,
     replace: ``,
     killedBy: logScripts,
   },
@@ -314,8 +314,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'leaves the answers to commands out of checkpoints',
     file: 'store/checkpoint-items.js',
-    find: `const receipts = [...state.receipts.entries()];`,
-    replace: `const receipts = [];`,
+    find: `of receipts.entries()) {`,
+    replace: `of []) {`,
     killedBy: storeScripts,
   },
   {

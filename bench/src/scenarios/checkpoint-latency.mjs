@@ -1,0 +1,78 @@
+// What callers notice of a checkpoint: the 99th percentile of execute while all aggregates are written, and without.
+
+import { execFile } from 'node:child_process';
+import * as fs from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { RESULTS } from '../folders.mjs';
+import { summarize } from '../statistics.mjs';
+
+/** @import { Context, Row } from '../scenario.js' */
+
+const CHILD = fileURLToPath(new URL('./checkpoint-latency-child.mjs', import.meta.url));
+
+export const id = 'checkpoint';
+
+const ACCOUNTS = 200_000;
+/** Many that share their syncs, and a few whose commands hardly wait for one another. */
+const CALLERS = [256, 16];
+const LESS_THAN = 3;
+
+/**
+ * @param {Context} context
+ * @returns {Promise<{ rows: Row[], notes: string[] }>}
+ */
+export async function run({ quick, work, profile }) {
+  const rounds = quick ? 2 : 5;
+  const milliseconds = quick ? 1000 : 3000;
+  const accounts = quick ? ACCOUNTS / 10 : ACCOUNTS;
+  /** @type {Row[]} */
+  const rows = [];
+  const notes = [
+    'execute at fsync; in each round first a while without a checkpoint, then one from its beginning to its end',
+  ];
+  for (const callers of CALLERS) {
+    const dir = `${work}/checkpoint-${callers}`;
+    fs.mkdirSync(dir);
+    const numbers = [accounts, callers, rounds, milliseconds].map(String);
+    const name = `--cpu-prof-name=checkpoint-${callers}.cpuprofile`;
+    const profiling = profile ? ['--cpu-prof', `--cpu-prof-dir=${RESULTS}`, name] : [];
+    const { stdout } = await promisify(execFile)(process.execPath, [...profiling, CHILD, dir, ...numbers]);
+    fs.rmSync(dir, { recursive: true });
+    const { without, during } = /** @type {{ without: Measured[], during: Measured[] }} */ (JSON.parse(stdout));
+    const ratio = p99(during).median / p99(without).median;
+    const scenario = `p99 of execute, ${accounts.toLocaleString('en-US')} aggregates in the checkpoint`;
+    const row = (/** @type {string} */ when, /** @type {readonly Measured[]} */ measured) => ({
+      scenario,
+      contender: `cairn, ${callers} callers, ${when}`,
+      durability: 'fdatasync before each acknowledgement: survives a power cut',
+      unit: /** @type {const} */ ('µs'),
+      figures: measured.map((figure) => 1000 * figure.p99),
+      ...p99(measured),
+    });
+    rows.push(row('no checkpoint', without), {
+      ...row('during one', during),
+      ratio,
+      target: `<${LESS_THAN}x`,
+      reached: ratio < LESS_THAN,
+    });
+    const took = summarize(during.map((figure) => figure.checkpointMilliseconds ?? 0)).median;
+    notes.push(
+      `${callers} callers: ${inMilliseconds(without, 'p50')} at the median without, ${inMilliseconds(during, 'p50')} during; ` +
+        `at most ${inMilliseconds(without, 'max')} and ${inMilliseconds(during, 'max')}; a checkpoint takes ${Math.round(took)} ms`,
+    );
+  }
+  return { rows, notes };
+}
+
+/** @typedef {{ p50: number, p99: number, max: number, checkpointMilliseconds?: number }} Measured */
+
+/** @param {readonly Measured[]} measured */
+function p99(measured) {
+  return summarize(measured.map((figure) => 1000 * figure.p99));
+}
+
+/** @param {readonly Measured[]} measured @param {'p50' | 'max'} which */
+function inMilliseconds(measured, which) {
+  return `${summarize(measured.map((figure) => figure[which])).median.toFixed(1)} ms`;
+}
