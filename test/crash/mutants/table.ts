@@ -302,13 +302,13 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'notes a record as handled before it is',
     file: 'store/subscription.js',
-    find: `                if (!(await this.#handle(record)))
-                    break;
-                this.#handled = record.position;`,
+    find: `                this.#handling = true;
+                let goesOn;`,
     replace: `                this.#handled = record.position;
-                await this.#note();
-                if (!(await this.#handle(record)))
-                    break;`,
+                this.#note();
+                await this.#noting;
+                this.#handling = true;
+                let goesOn;`,
     killedBy: storeScripts,
   },
   {
