@@ -23,8 +23,7 @@ export class Tally {
     try {
       await check();
     } catch (error) {
-      if (this.violations.length < MOST_VIOLATIONS)
-        this.violations.push(`${where()}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      if (this.violations.length < MOST_VIOLATIONS) this.violations.push(`${where()}: ${describe(error)}`);
       this.add('violations');
     }
   }
@@ -84,4 +83,10 @@ export function* scriptsUpTo<S>(steps: readonly S[], length: number): Generator<
     longest = longest.flatMap((script) => steps.map((step) => script.concat(step)));
     yield* longest;
   }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? error.message;
+  return error.cause === undefined ? own : `${own}\nbecause of ${describe(error.cause)}`;
 }
