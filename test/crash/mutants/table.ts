@@ -257,7 +257,8 @@ export const mutants: readonly Mutant[] = [
     name: 'goes on after a failed operation',
     file: 'wal/commit-loop.js',
     find: `        this.failure = failure;`,
-    replace: ``,
+    replace: `this.#flushTarget = this.flushedId = last;
+        this.#syncTarget = this.durableId;`,
     killedBy: {
       file: 'crash/single-point-faults.test.ts',
       title: 'A fault at every single operation: ENOSPC where something is made longer',
