@@ -37,7 +37,7 @@ export const logScripts: Lane = {
           tally,
           random,
           effort,
-          killPercent: 5,
+          killEvery: 19,
           cutRecoveryEvery: 97,
         });
       }

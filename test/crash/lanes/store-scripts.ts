@@ -68,11 +68,11 @@ async function runScripts(
         tally,
         random,
         effort,
-        killPercent: 3,
+        killEvery: 31,
         cutRecoveryEvery: 157,
       });
       const last = scripted.lastCheckpoint;
-      if (script.at(-1) !== 'checkpoint' || last === undefined) continue;
+      if (!script.at(-1)?.endsWith('checkpoint') || last === undefined) continue;
       if (last.buildsOn !== undefined) tally.add('checkpoints of changes cut');
       if (last.removedCheckpoints.length > 0) tally.mark('crash in removing checkpoints');
     }

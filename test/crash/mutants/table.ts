@@ -34,14 +34,20 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'acknowledges before the sync',
     file: 'wal/commit-loop.js',
-    find: `                if (this.#syncIsDue(this.flushedId))
-                    await this.#sync();`,
-    replace: `                if (this.#syncIsDue(this.flushedId)) {
-                    for (const waiter of this.#waiters)
-                        if (waiter.id <= this.flushedId)
-                            waiter.resolve();
-                    await this.#sync();
-                }`,
+    find: `            if (waiter.id > (waiter.sync ? this.durableId : this.flushedId))`,
+    replace: `            if (waiter.id > this.flushedId)`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'acknowledges before the durable write',
+    file: 'wal/commit-loop.js',
+    find: `            await this.#segment.appendDurably(writer.bytes.subarray(from, writer.length));`,
+    replace: `{
+            this.flushedId = lastId;
+            this.#durable(lastId);
+            this.#answer();
+            await this.#segment.appendDurably(writer.bytes.subarray(from, writer.length));
+        }`,
     killedBy: logScripts,
   },
   {
