@@ -17,6 +17,8 @@ export abstract class Append {
   bytes = 0;
   /** May be so before it was written: where it asked for nothing, and nothing before it did. */
   isCommitted = false;
+  /** Whether a user of the store is told when it fails. */
+  tells = true;
 
   constructor(entries: readonly { readonly entry: StoreEntry }[], durability: Durability) {
     this.entries = entries;
@@ -145,13 +147,17 @@ export class AppendPipeline {
     return new Promise((resolve, reject) => this.#roomWaiters.push({ resolve, reject }));
   }
 
-  /** {@link add}, for entries of the store itself. `settled` resolves once they are acknowledged. */
+  /**
+   * {@link add}, for entries of the store itself. `settled` resolves once they are acknowledged; whoever lets a user know
+   * that it rejected calls {@link told}.
+   */
   stage(
     entries: readonly StoreEntry[],
     durability: Durability,
     told: { readonly commit: (firstPosition: number, bytes: number) => void },
   ): { readonly firstPosition: number; readonly lastPosition: number; readonly settled: Promise<void> } {
     const append = new Promised(entries, durability, told.commit);
+    append.tells = false;
     this.add(append);
     return { firstPosition: append.firstPosition, lastPosition: append.lastPosition, settled: append.promise };
   }
@@ -161,7 +167,8 @@ export class AppendPipeline {
    * encoded it throws, and nothing was staged.
    */
   add(append: Append): void {
-    this.checkOpen();
+    if (append.tells || this.failure === undefined) this.checkOpen();
+    else throw this.failure;
     const { writer, appends, ends } = this.#gathering;
     const { entries, durability } = append;
     const start = writer.length;
@@ -221,7 +228,9 @@ export class AppendPipeline {
   /** Resolves once everything staged so far is acknowledged, and as durable as asked for now. */
   settled(durability: Durability): Promise<void> {
     if (this.failure === undefined && this.isDurable(this.lastPosition, durability)) return Promise.resolve();
-    return this.stage([], durability, { commit: () => undefined }).settled;
+    const asked = new Promised([], durability, () => undefined);
+    this.add(asked);
+    return asked.promise;
   }
 
   /** Resolves once the log can be read up to a position: what is acknowledged from memory may not be written yet. */
@@ -241,6 +250,11 @@ export class AppendPipeline {
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(new ClosedError('The store is closed'));
     while (this.#running !== undefined) await this.#running;
     if (this.failure !== undefined && !this.#failureTold) throw this.#tell(this.failure);
+  }
+
+  /** A user of the store was told of this; if it is why nothing can be appended, {@link close} need not say it. */
+  told(error: unknown): void {
+    if (error === this.failure) this.#failureTold = true;
   }
 
   #tell<E extends Error>(failure: E): E {
@@ -376,7 +390,8 @@ export class AppendPipeline {
     const waiting = [...appends, ...this.#gathering.appends];
     this.#gathering = batchIn(new ByteWriter(BUFFER_BYTES));
     this.failure = this.#failureOf(outcome, appends[0]!.firstPosition);
-    for (const append of waiting) if (!append.isCommitted) append.onFailed(this.#tell(this.failure));
+    for (const append of waiting)
+      if (!append.isCommitted) append.onFailed(append.tells ? this.#tell(this.failure) : this.failure);
     for (const tell of this.#writeWatchers.splice(0)) tell();
     for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(this.#tell(this.failure));
     this.#options.onFailure(this.failure);
@@ -384,17 +399,20 @@ export class AppendPipeline {
 
   /** `entryId`: first position of the block that was refused. */
   #failureOf(outcome: Exclude<AppendOutcome, { kind: 'done' }>, entryId: number): PoisonedError | FencedError {
-    const which = entryId > this.lastPosition ? 'Nothing' : `Of positions ${entryId} to ${this.lastPosition} nothing`;
+    const asked = entryId > this.lastPosition;
+    const which = asked ? 'Nothing' : `Of positions ${entryId} to ${this.lastPosition} nothing`;
     if (outcome.kind === 'conflict')
       return new FencedError(
         `Another writer has taken over the log: ${outcome.reason}. ${which} was stored. ` +
           'Close this store, and go on with the one that has the log now',
         { entryId },
       );
+    const unknown = asked
+      ? 'Whether everything that was acknowledged without a sync is on stable storage is unknown'
+      : `Whether positions ${entryId} to ${this.lastPosition} are stored is unknown`;
     return new PoisonedError(
-      `The store cannot append any more: ${messageOf(outcome.cause)}. ` +
-        `Whether positions ${entryId} to ${this.lastPosition} are stored is unknown. Close the store and open it again`,
-      { entryId, cause: outcome.cause },
+      `The store cannot append any more: ${messageOf(outcome.cause)}. ${unknown}. Close the store and open it again`,
+      { entryId: asked ? undefined : entryId, cause: outcome.cause },
     );
   }
 }

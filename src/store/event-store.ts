@@ -726,7 +726,12 @@ export class EventStore {
    */
   async checkpoint(options: { readonly full?: boolean } = {}): Promise<CheckpointResult> {
     this.#checkOpen();
-    return this.#checkpointer.take(options.full ?? false);
+    try {
+      return await this.#checkpointer.take(options.full ?? false);
+    } catch (error) {
+      this.#pipeline.told(error);
+      throw error;
+    }
   }
 
   /**

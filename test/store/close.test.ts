@@ -227,6 +227,29 @@ describe('EventStore.close', () => {
     await (await openCounters(inner)).close();
   });
 
+  it('reports a failed disk if only a checkpoint in the background met it', async () => {
+    const inner = new MemoryDirectory();
+    const disk = new FaultyDirectory(inner);
+    const store = await openCounters(disk, { durability: 'flush', checkpoint: { records: 4 } });
+    await count(store, 3);
+    disk.decide = ({ kind }) => (kind === 'datasync' ? { kind: 'error', errno: 'EIO' } : undefined);
+    await count(store, 1);
+    while (store.checkpointStatus.failure === undefined) await new Promise((resolve) => setImmediate(resolve));
+    // What was acknowledged at durability `flush` is not on stable storage, and nobody has been told so far.
+    const failure = await rejects(store.close(), PoisonedError);
+    expect(failure.message).to.match(/Whether everything that was acknowledged without a sync/);
+    await (await openCounters(inner)).close();
+  });
+
+  it('does not report again what a checkpoint that was asked for reported', async () => {
+    const disk = new FaultyDirectory(new MemoryDirectory());
+    const store = await openCounters(disk, { durability: 'flush' });
+    await count(store, 3);
+    disk.decide = ({ kind }) => (kind === 'datasync' ? { kind: 'error', errno: 'EIO' } : undefined);
+    await rejects(store.checkpoint(), PoisonedError);
+    await store.close();
+  });
+
   it('lets the same process open the store again at once', async () => {
     const folder = temporaryFolder();
     for (let round = 1; round <= 5; round++) {
