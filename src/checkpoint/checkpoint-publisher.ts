@@ -12,7 +12,7 @@
 
 import { checkId } from '../bytes/u64.js';
 import type { Codec } from '../codec/index.js';
-import { CorruptionError, InvalidArgumentError } from '../errors/index.js';
+import { CairnError, CorruptionError, InvalidArgumentError } from '../errors/index.js';
 import { makeDirectoryDurable, removeDurable } from '../storage/index.js';
 import {
   WalMaintenance,
@@ -22,7 +22,13 @@ import {
   type WalWriter,
 } from '../wal/index.js';
 import { CheckpointFile } from './checkpoint-file.js';
-import { CHECKPOINT_FOLDER, checkpointPath, listCheckpoints, removeTemporaries } from './checkpoint-folder.js';
+import {
+  CHECKPOINT_FOLDER,
+  checkpointPath,
+  listCheckpoints,
+  removeTemporaries,
+  type ListedCheckpoint,
+} from './checkpoint-folder.js';
 
 /** Options of {@link CheckpointPublisher}; `makeEntry` may be left out where the log takes `WalEntry` values. */
 export type CheckpointPublisherOptions<E, T> = PublisherOptions<E, T> &
@@ -66,6 +72,8 @@ export interface PublishResult {
 export class CheckpointPublisher<E, T> {
   readonly #options: CheckpointPublisherOptions<E, T>;
   readonly #retain: number;
+  /** Checkpoints that were read to their ends. */
+  readonly #whole: Set<string> = new Set();
 
   constructor(options: CheckpointPublisherOptions<E, T>) {
     this.#options = options;
@@ -109,6 +117,7 @@ export class CheckpointPublisher<E, T> {
     const path = checkpointPath(lastAppliedId);
     const written = await CheckpointFile.write(directory, path, { lastAppliedId, logId, codec, items: state });
     await this.#readBack(path, written.bytes);
+    this.#whole.add(path);
     const markEntryId = await wal.appendDurable(this.#mark(path, lastAppliedId));
 
     const { removed, coveredId } = await this.#retire();
@@ -146,15 +155,34 @@ export class CheckpointPublisher<E, T> {
     return { type: 'Checkpoint', checkpointPath: path, lastEntryId: lastAppliedId } satisfies WalEntry as E;
   }
 
-  /** Removes all but the newest whole checkpoints of this log; says what those that stay cover. */
+  /**
+   * Removes what is older than the newest whole checkpoints of this log; says what those that stay cover. Those that
+   * count were read to their ends, each once: a damaged one to fall back to is none.
+   */
   async #retire(): Promise<{ removed: string[]; coveredId: number }> {
     const { directory, logId } = this.#options.wal;
     const removed: string[] = [];
-    const whole = (await listCheckpoints(directory)).filter(({ info }) => info !== undefined && info.logId === logId);
-    for (const { path } of whole.slice(this.#retain)) {
-      await removeDurable(directory, path);
-      removed.push(path);
+    const kept: ListedCheckpoint[] = [];
+    for (const checkpoint of await listCheckpoints(directory)) {
+      if (checkpoint.info?.logId !== logId) continue;
+      if (kept.length === this.#retain) {
+        await removeDurable(directory, checkpoint.path);
+        removed.push(checkpoint.path);
+      } else if (await this.#isWhole(checkpoint.path)) kept.push(checkpoint);
     }
-    return { removed, coveredId: whole[this.#retain - 1]?.lastAppliedId ?? 0 };
+    return { removed, coveredId: kept[this.#retain - 1]?.lastAppliedId ?? 0 };
+  }
+
+  async #isWhole(path: string): Promise<boolean> {
+    if (this.#whole.has(path)) return true;
+    try {
+      await CheckpointFile.verify(this.#options.wal.directory, path);
+    } catch (error) {
+      // A disk that cannot be read is not a damaged checkpoint.
+      if (!(error instanceof CairnError) || error.code === 'CAIRN_STORAGE') throw error;
+      return false;
+    }
+    this.#whole.add(path);
+    return true;
   }
 }

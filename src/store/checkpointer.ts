@@ -3,7 +3,7 @@
 // log truncated up to the oldest that stays. A failure removes nothing and harms nobody; it is reported and tried again
 // when the policy says so the next time.
 
-import { ClosedError, FencedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
+import { CairnError, ClosedError, FencedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
 import { CheckpointChains, wantsFull, type Chain } from './checkpoint-chain.js';
 import type { Base, EncodedState } from './checkpoint-items.js';
 import type { CheckpointDescription, Engine, LogPart } from './event-log.js';
@@ -144,6 +144,8 @@ export class Checkpointer {
   readonly #retain: number;
   readonly #replayRate: number;
   readonly #damaged: Set<number>;
+  /** Positions of checkpoints that were read to their ends, by opening or here, or were written here. */
+  readonly #sound: Set<number>;
   readonly #chains: CheckpointChains;
   #chain: Chain;
   #base: Base | undefined;
@@ -169,6 +171,7 @@ export class Checkpointer {
     this.#base = start.base;
     this.#isStale = start.isStale;
     this.#damaged = new Set(start.damaged);
+    this.#sound = new Set(start.chain.map(({ position }) => position));
     this.#total = { entries: start.entries, bytes: start.bytes };
     const { entries, milliseconds } = start.replayed;
     this.#replayRate = entries >= MEASURABLE_ENTRIES && milliseconds > 0 ? entries / milliseconds : ASSUMED_REPLAY_RATE;
@@ -271,10 +274,33 @@ export class Checkpointer {
       : { name: `checkpoint at ${oldest.position}`, position: oldest.position };
   }
 
-  /** Chains that recovery may begin with and that share no file, newest first. */
+  /**
+   * Chains that recovery may begin with and that share no file, newest first. All of their files were read to their ends
+   * by this process, each once: a damaged one to fall back to is none.
+   */
   async #kept(list: readonly CheckpointDescription[]): Promise<Chain[]> {
-    const usable = list.filter((checkpoint) => this.#isOwn(checkpoint) && !this.#damaged.has(checkpoint.position));
-    return (await this.#chains.whole(usable)).slice(0, this.#retain);
+    for (;;) {
+      const usable = list.filter((checkpoint) => this.#isOwn(checkpoint) && !this.#damaged.has(checkpoint.position));
+      const chains = (await this.#chains.whole(usable)).slice(0, this.#retain);
+      const damaged = await this.#findDamaged(chains.flat());
+      if (damaged === undefined) return chains;
+      this.#damaged.add(damaged);
+    }
+  }
+
+  async #findDamaged(checkpoints: Chain): Promise<number | undefined> {
+    for (const { position } of checkpoints) {
+      if (this.#sound.has(position)) continue;
+      try {
+        await this.#options.engine.checkpoints.read(position, () => undefined);
+      } catch (error) {
+        // A disk that cannot be read is not a damaged checkpoint.
+        if (error instanceof CairnError && error.code !== 'CAIRN_STORAGE') return position;
+        throw error;
+      }
+      this.#sound.add(position);
+    }
+    return undefined;
   }
 
   #isOwn({ problem, logId }: CheckpointDescription): boolean {
@@ -363,6 +389,7 @@ export class Checkpointer {
     this.#covered = covered;
     this.#isStale = false;
     this.#damaged.delete(position);
+    this.#sound.add(position);
     const removedCheckpoints = await this.#retire();
     const truncation = await this.truncate(false);
     return {

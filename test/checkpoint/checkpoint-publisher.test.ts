@@ -16,6 +16,7 @@ import {
 import { checkpointPath, listCheckpoints } from 'cairnlog/checkpoint';
 import { FaultyDirectory, isMutation, type DiskOperation } from 'cairnlog/testing';
 import { expect } from 'chai';
+import { edit } from '../support/directory-contents.js';
 import { directoryOf, flipped, imageOf, put } from '../support/image.js';
 import { markOf, publisherOf, recoverLedger, type Ledger } from '../support/ledger.js';
 import { recorded } from '../support/recorded.js';
@@ -227,6 +228,31 @@ describe('CheckpointPublisher', () => {
     await publish();
     expect(await checkpoints(directory)).to.deep.equal([900, 15, 13, 5, 3]);
     expect((await recoverLedger(directory)).state).to.deep.equal(ledger);
+    await wal.close();
+  });
+
+  it('does not count one that is damaged in its middle among those that are kept', async () => {
+    const directory = new MemoryDirectory();
+    const { wal, ledger, append, publish } = await open(directory);
+    const damage = (position: number): Promise<void> =>
+      edit(directory, checkpointPath(position), (bytes) => {
+        bytes[bytes.length >> 1]! ^= 1;
+      });
+    append(6);
+    await publish();
+    append(6);
+    await publish();
+    const [newest, older] = await checkpoints(directory);
+    await damage(newest!);
+    append(6);
+    const { removedCheckpoints, coveredId, lastAppliedId } = await publish();
+    expect(removedCheckpoints).to.deep.equal([]);
+    expect(coveredId, 'what the log may lose').to.equal(older);
+    // So that this one may be damaged as well.
+    await damage(lastAppliedId);
+    const { state, report } = await recoverLedger(directory);
+    expect(report.checkpoint?.lastAppliedId).to.equal(older);
+    expect(state).to.deep.equal(ledger);
     await wal.close();
   });
 

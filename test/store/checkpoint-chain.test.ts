@@ -269,6 +269,31 @@ describe('Chains of checkpoints', () => {
     }
   });
 
+  it('stay two whole ones when one is damaged, whoever found that out has ended, and another one is damaged', async () => {
+    const dir = new MemoryDirectory();
+    const expected = await twoChains(dir);
+    const damage = (position: number): Promise<void> =>
+      edit(dir, `checkpoints/ckpt_${position}.ckpt`, (bytes) => {
+        bytes[bytes.length >> 1]! ^= 0x20;
+      });
+    const positions = (await files(dir, 'checkpoints')).map((name) => Number(/\d+/.exec(name))).sort((a, b) => a - b);
+    await damage(positions[4]!);
+    let store = await open(dir);
+    expect(store.recovery.checkpoint?.position).to.equal(positions[3]);
+    const { position: newest } = await store.checkpoint({ full: true });
+    await store.close();
+    // This process begins with the newest one and has no reason to look at others, until it removes some.
+    store = await open(dir);
+    expect(store.recovery.skippedCheckpoints).to.deep.equal([]);
+    await changeAndCheckpoint(store, 0);
+    await store.close();
+    await damage(newest);
+    store = await open(dir);
+    expect(store.recovery.checkpoint?.position).to.equal(positions[3]);
+    expect(await counts(store, STREAMS)).to.deep.equal(expected.map((count_, index) => count_ + (index < 3 ? 1 : 0)));
+    await store.close();
+  });
+
   it('hold the log until there are two, which `full` makes at once', async () => {
     const dir = new MemoryDirectory();
     const store = await open(dir);

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import {
+  CorruptionError,
   defineAggregate,
   InvalidArgumentError,
   MemoryDirectory,
@@ -9,7 +10,7 @@ import {
   type Event,
 } from 'cairnlog';
 import { FaultyDirectory } from 'cairnlog/testing';
-import { bytesOf, copy } from '../support/directory-contents.js';
+import { bytesOf, copy, edit } from '../support/directory-contents.js';
 import { HeldDirectory } from '../support/held-directory.js';
 import { ManualTime } from '../support/manual-time.js';
 import { rejects } from '../support/rejects.js';
@@ -315,6 +316,28 @@ describe('A checkpoint that fails', () => {
     await store.close();
     const again = await openCounters(inner);
     expect(await counts(again)).to.deep.equal([16, 12, 12]);
+    await again.close();
+  });
+
+  it('because it does not read back as it was written is taken away, and the older ones stay', async () => {
+    const inner = new MemoryDirectory();
+    const disk = new FaultyDirectory(inner);
+    const store = await openCounters(disk, { checkpoint: { records: Infinity, retain: 1 } });
+    await count(store, 3);
+    await store.checkpoint();
+    await count(store, 3);
+    const before = await tree(inner, 'checkpoints');
+    // A bit rots between writing and reading back.
+    const rot = (bytes: Uint8Array): void => void (bytes[60]! ^= 1);
+    disk.decide = ({ kind, path }) =>
+      kind === 'rename' ? { kind: 'wait', until: edit(inner, path, rot) } : undefined;
+    await rejects(store.checkpoint(), CorruptionError);
+    disk.decide = () => undefined;
+    expect(await tree(inner, 'checkpoints')).to.deep.equal(before);
+    await store.close();
+    const again = await openCounters(inner);
+    expect(again.recovery.skippedCheckpoints).to.deep.equal([]);
+    expect(await counts(again)).to.deep.equal([2, 2, 2]);
     await again.close();
   });
 
