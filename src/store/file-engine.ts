@@ -4,7 +4,7 @@ import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { CheckpointFile, checkpointPath, listCheckpoints } from '../checkpoint/index.js';
 import { removeTemporaries } from '../checkpoint/checkpoint-folder.js';
-import { CHECKPOINT_HEADER_BYTES, isNewerCheckpoint } from '../checkpoint/format.js';
+import { CHECKPOINT_HEADER_BYTES, CHECKPOINT_VERSION, isNewerCheckpoint } from '../checkpoint/format.js';
 import { bytesCodec, type Codec } from '../codec/index.js';
 import { InvalidArgumentError } from '../errors/index.js';
 import { makeDirectoryDurable, readFully, removeDurable, type Directory } from '../storage/index.js';
@@ -211,7 +211,12 @@ class FileCheckpoints implements CheckpointStorage {
         logId: info?.logId,
         bytes: info?.bytes ?? 0,
         name: path,
-        problem: problem?.message,
+        // A store writes one version. Where a file says it is of an earlier one, that is what is damaged.
+        problem:
+          problem?.message ??
+          (info!.version === CHECKPOINT_VERSION
+            ? undefined
+            : `It is of version ${info!.version} of the checkpoint format, which no store has written`),
         ...(problem?.code === 'CAIRN_FORMAT' && (await this.#isNewer(path)) ? { isNewer: true } : {}),
       });
     return described;
