@@ -2,10 +2,12 @@
 // operation, inside every write, with everything that a disk may make of what was not synced; and kills the process, so
 // that the power goes while the next one recovers. Earlier steps are the last ones of shorter scripts.
 
-import { crashStates, FaultyDirectory, isMutation, type DiskOperation, type SimulatedDisk } from 'cairnlog/testing';
-import type { Directory } from 'cairnlog';
-import type { Random } from '../../support/seed.js';
-import type { LaneOptions, Tally } from './lane.js';
+import type { Directory } from '../storage/index.js';
+import { crashStates } from './crash-states.js';
+import type { Tally } from './crash-tally.js';
+import { FaultyDirectory, isMutation, type DiskOperation } from './faulty-directory.js';
+import type { PowerCut } from './power-cut.js';
+import type { SimulatedDisk } from './simulated-disk.js';
 
 /** What follows the script. */
 export interface Scripted<S extends string, P> {
@@ -42,12 +44,20 @@ export interface Exploration<S extends string, P> {
   readonly scripted: Scripted<S, P>;
   readonly oracle: Oracle<P>;
   readonly tally: Tally;
-  readonly random: Random;
-  readonly effort: LaneOptions['effort'];
+  /** An integer from 0 to `below - 1`. */
+  readonly random: (below: number) => number;
+  /** How much of what a power cut may leave is looked at, see {@link CrashStatesOptions}. */
+  readonly states: { readonly everyByteUpTo: number; readonly exhaustiveUpTo: number; readonly draws: number };
   /** One of so many moments is also an end of the process alone. */
   readonly killEvery: number;
   /** Every so many states are cut again while they are recovered. */
   readonly cutRecoveryEvery: number;
+  /** Told of the operation before which power is cut or the process killed. */
+  readonly onMoment?: (operation: DiskOperation | undefined) => void;
+  /** Told of what was lost in a state. */
+  readonly onState?: (what: string) => void;
+  /** What garbage is, see {@link PowerCut.garbage}. */
+  readonly garbage?: (disk: SimulatedDisk) => PowerCut['garbage'];
 }
 
 interface Killed<P> {
@@ -58,31 +68,29 @@ interface Killed<P> {
 }
 
 export async function explore<S extends string, P>(exploration: Exploration<S, P>): Promise<void> {
-  const { script, scripted, oracle, tally, random, effort } = exploration;
+  const { script, scripted, oracle, tally, random } = exploration;
   if (tally.isBroken) return;
   const states: Left<P>[] = [];
   const killed: Killed<P>[] = [];
   const seen = new Set<string>();
-  const last = script.at(-1) ?? 'open';
   const look = (operation: DiskOperation | undefined): void => {
     if (operation !== undefined && !isMutation(operation)) return;
     const { disk } = scripted;
     const where = `${exploration.name}, before ${operation === undefined ? 'the end' : nameOf(operation)}`;
-    markPart(operation, last, tally);
+    exploration.onMoment?.(operation);
     tally.add('moments');
     const write = writeOf(operation);
+    const garbage = exploration.garbage?.(disk);
     const promises = scripted.promised();
     const promised = oracle.keyOf(promises);
     for (const { disk: found, hash, what } of crashStates(disk, {
-      ...(write === undefined ? {} : { write, everyByteUpTo: effort === 'short' ? 24 : 256 }),
-      exhaustiveUpTo: effort === 'short' ? 24 : 48,
-      draws: effort === 'short' ? 4 : 8,
-      random: random.integer,
-      garbage: (path, offset) => staleBytes(disk, path, offset),
+      ...exploration.states,
+      ...(write === undefined ? {} : { write }),
+      ...(garbage === undefined ? {} : { garbage }),
+      random,
     })) {
       tally.images.add(hash);
-      if (/unlink of wal\S* false/.test(what)) tally.mark('resurrected unlink');
-      if (/page [1-9] of wal\/wal_([2-9]|\d\d)\.log: garbage/.test(what)) tally.mark('stale frame');
+      exploration.onState?.(what);
       const key = `${hash} ${promised}`;
       if (seen.has(key)) continue;
       seen.add(key);
@@ -110,7 +118,7 @@ export async function explore<S extends string, P>(exploration: Exploration<S, P
 }
 
 async function checkOne<S extends string, P>(left: Left<P>, { tally, oracle }: Exploration<S, P>): Promise<void> {
-  tally.add('checks');
+  tally.add('power cuts');
   await tally.hold(
     () => left.where,
     async () => oracle.check(left),
@@ -137,7 +145,7 @@ async function cutRecovery<S extends string, P>(
         for (const { disk: again, hash, what } of crashStates(disk, {
           exhaustiveUpTo: 24,
           draws: 4,
-          random: random.integer,
+          random,
         }))
           if (!found.has(hash)) found.set(hash, { ...left, disk: again, hash, where: `${where}, ${what}` });
         return undefined;
@@ -163,19 +171,10 @@ async function restart<S extends string, P>(
   tally.add('kills');
   if (write !== undefined && (await disk.stat(write.path)) !== undefined) {
     const file = await disk.open(write.path, 'update');
-    await file.write(write.bytes.subarray(0, random.integer(write.bytes.length + 1)), write.offset);
+    await file.write(write.bytes.subarray(0, random(write.bytes.length + 1)), write.offset);
     await file.close();
   }
   await cutRecovery({ disk, hash: disk.hash(), promises, where: `${where}, killed` }, 'process end', exploration);
-}
-
-/**
- * What a page that was never written may show: here, frames that lie at the same place of the segment before. Not its
- * header: a segment that begins with another one's is refused as misplaced, which nothing can tell from a stale block.
- */
-function staleBytes(disk: SimulatedDisk, path: string, offset: number): Uint8Array | undefined {
-  const segment = Number(/^wal\/wal_(\d+)\.log$/.exec(path)?.[1] ?? 0);
-  return segment < 2 || offset === 0 ? undefined : disk.peek(`wal/wal_${segment - 1}.log`)?.subarray(offset);
 }
 
 function writeOf(operation: DiskOperation | undefined): Killed<unknown>['write'] {
@@ -185,15 +184,4 @@ function writeOf(operation: DiskOperation | undefined): Killed<unknown>['write']
 
 function nameOf({ kind, path }: DiskOperation): string {
   return `${kind} of ${path}`;
-}
-
-/** Which part of its work an operation interrupts. */
-function markPart(operation: DiskOperation | undefined, step: string, tally: Tally): void {
-  if (operation === undefined) return;
-  const segment = /^wal\/wal_(\d+)\.log$/.exec(operation.path)?.[1];
-  if (operation.kind === 'remove' && segment !== undefined) tally.mark('crash in truncate');
-  if (operation.path.startsWith('checkpoints')) tally.mark('crash in checkpoint');
-  const makes = operation.kind === 'create' || (operation.kind === 'write' && operation.offset === 0);
-  if (segment !== undefined && segment !== '1' && makes) tally.mark('crash in roll');
-  if (step === 'open' || step === 'reopen') tally.mark('crash in open or close');
 }

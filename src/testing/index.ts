@@ -4,6 +4,7 @@ export { crashStates, type CrashState, type CrashStatesOptions } from './crash-s
 export { checkDeterminism, DeterminismError, type DeterminismOptions, type DeterminismReport } from './determinism.js';
 export { directoryConformance, type ConformanceCase } from './directory-conformance.js';
 export { engineConformance, type EngineUnderTest } from './engine-conformance.js';
+export { exploreCrashes, type CrashReport, type ExploreCrashesOptions } from './explore-crashes.js';
 export {
   given,
   type ErrorLike,

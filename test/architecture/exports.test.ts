@@ -125,6 +125,7 @@ const EXPORTS: Record<string, readonly string[]> = {
     'crashStates',
     'directoryConformance',
     'engineConformance',
+    'exploreCrashes',
     'given',
     'isMutation',
     'loseEverything',

@@ -7,4 +7,6 @@ import { writeTally } from './lanes/lane.js';
 const [name, index, parts, file] = process.argv.slice(2) as [string, string, string, string];
 const lane = lanes.find((one) => one.name === name)!;
 const tally = await lane.run({ part: { index: Number(index), parts: Number(parts) }, effort: 'full' });
+const { user, system } = process.cpuUsage();
+tally.add('cpu ms', Math.round((user + system) / 1000));
 fs.writeFileSync(file, JSON.stringify(writeTally(tally)));

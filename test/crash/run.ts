@@ -1,6 +1,7 @@
 // `npm run crash`: the whole proof that needs no root. Every lane at full effort and every mutant, in two processes at a
-// time. Prints what was done; ends with an error on any violation, on a lane that did not do what it is for, on a
-// situation that was never met, and on a mutant that nobody noticed. `npm run crash -- NAME` does the lanes of that name.
+// time. Prints a table of what was done; ends with an error on any violation, on a lane that did not do what it is for,
+// on a situation that was never met, and on a mutant that nobody noticed. `npm run crash -- NAME` does the lanes of that
+// name.
 
 import { spawn } from 'node:child_process';
 import * as fs from 'node:fs';
@@ -10,10 +11,12 @@ import { fileURLToPath } from 'node:url';
 import { SEED } from '../support/seed.js';
 import { lanes, NEEDED_IMAGES, neededMarks } from './lanes/all.js';
 import { addTally, Tally, type Lane, type WrittenTally } from './lanes/lane.js';
-import { tryMutants } from './mutants/run.js';
+import { printVerdicts, tryMutants } from './mutants/run.js';
 
 const PROCESSES = 2;
 const PARTS = 8;
+/** Counts that have a column; all others are listed below the table. */
+const COLUMNS = ['power cuts', 'kills', 'recoveries cut', 'faults', 'damages'] as const;
 
 const wanted = process.argv[2] ?? '';
 const begun = performance.now();
@@ -23,6 +26,7 @@ const problems: string[] = [];
 
 try {
   const chosen = lanes.filter(({ name }) => name.includes(wanted));
+  if (chosen.length === 0) problems.push(`no lane is named '${wanted}'`);
   const jobs = chosen.flatMap((lane) => {
     tallies.set(lane, new Tally());
     const parts = lane.parts ?? PARTS;
@@ -41,38 +45,46 @@ try {
 const images = new Set<string>();
 const marks = new Map<string, number>();
 for (const [lane, tally] of tallies) {
-  console.log(`\n${lane.name}`);
-  for (const [what, count] of tally.counts) row(what, count);
-  if (tally.images.size > 0) row('different disks', tally.images.size);
-  row('violations', tally.violations.length);
   for (const violation of tally.violations) problems.push(`${lane.name}: ${violation}`);
   for (const need of lane.needs) if (tally.of(need) === 0) problems.push(`${lane.name}: no ${need}`);
   for (const image of tally.images) images.add(image);
   for (const [situation, count] of tally.marks) marks.set(situation, (marks.get(situation) ?? 0) + count);
 }
 
-console.log('\nsituations met');
-for (const [situation, count] of [...marks].sort(([a], [b]) => (a < b ? -1 : 1))) row(situation, count);
 if (wanted === '') {
   for (const situation of neededMarks) if (!marks.has(situation)) problems.push(`never met: ${situation}`);
   if (images.size < NEEDED_IMAGES) problems.push(`${images.size} different disks, ${NEEDED_IMAGES} are needed`);
+}
+
+console.log();
+row('lane', ['different disks', ...COLUMNS, 'violations', 'cpu seconds']);
+for (const [{ name }, tally] of tallies) row(name, figuresOf(tally));
+const all = new Tally();
+for (const tally of tallies.values()) for (const [what, count] of tally.counts) all.add(what, count);
+row('all', [images.size, ...figuresOf(all).slice(1)]);
+
+console.log('\nalso counted');
+for (const [{ name }, { counts }] of tallies) {
+  const others = [...counts].filter(([what]) => ![...COLUMNS, 'violations', 'cpu ms'].includes(what));
+  console.log(`  ${name}: ${others.map(([what, count]) => `${count.toLocaleString('en')} ${what}`).join(', ')}`);
+}
+console.log('\nsituations met');
+for (const [situation, count] of [...marks].sort(([a], [b]) => (a < b ? -1 : 1)))
+  console.log(`  ${situation.padEnd(46)} ${count.toLocaleString('en').padStart(12)}`);
+
+if (wanted === '') {
+  console.log();
   const verdicts = await tryMutants('');
-  const alive = verdicts.filter(({ outcome }) => outcome !== 'killed');
-  console.log('\nmutants');
-  row('killed', verdicts.length - alive.length);
-  row('alive', alive.length);
-  for (const { mutant, outcome, detail } of alive) problems.push(`mutant '${mutant.name}' ${outcome}: ${detail}`);
+  printVerdicts(verdicts);
+  for (const { mutant, outcome, detail } of verdicts)
+    if (outcome !== 'killed') problems.push(`mutant '${mutant.name}' ${outcome}: ${detail}`);
   if (verdicts.length === 0) problems.push('no mutant was tried');
 }
 
-console.log('\nall');
-row('different disks', images.size);
-row('crash states checked', sum('checks'));
-row('faults fired', sum('faults'));
-row('process ends', sum('kills'));
-row('recoveries cut', sum('recoveries cut'));
-row('violations', problems.length);
-row('seconds', Math.round((performance.now() - begun) / 1000));
+const seconds = Math.round((performance.now() - begun) / 1000);
+console.log(
+  `\n${problems.length === 0 ? 'Every promise was kept' : 'FAILED'}: ${problems.length} violations, ${seconds} s`,
+);
 for (const problem of problems) console.error(`\n${problem}`);
 process.exitCode = problems.length === 0 ? 0 : 1;
 
@@ -89,14 +101,16 @@ async function runPart({ lane, index, parts }: { lane: Lane; index: number; part
   }
   const part = JSON.parse(fs.readFileSync(file, 'utf8')) as WrittenTally;
   addTally(tallies.get(lane)!, part);
-  const seconds = Math.round((performance.now() - since) / 1000);
-  console.log(`  ${lane.name}, part ${index + 1} of ${parts}: ${part.violations.length} violations, ${seconds} s`);
+  const took = Math.round((performance.now() - since) / 1000);
+  console.log(`  ${lane.name}, part ${index + 1} of ${parts}: ${part.violations.length} violations, ${took} s`);
 }
 
-function sum(what: string): number {
-  return [...tallies.values()].reduce((total, tally) => total + tally.of(what), 0);
+function figuresOf(tally: Tally): number[] {
+  const counted = [...COLUMNS, 'violations'].map((column) => tally.of(column));
+  return [tally.images.size, ...counted, Math.round(tally.of('cpu ms') / 1000)];
 }
 
-function row(what: string, count: number): void {
-  console.log(`  ${what.padEnd(48)} ${count.toLocaleString('en').padStart(12)}`);
+function row(name: string, figures: readonly (number | string)[]): void {
+  const cells = figures.map((figure) => figure.toLocaleString('en').padStart(15));
+  console.log(`${name.padEnd(24)}${cells.join('')}`);
 }

@@ -53,7 +53,7 @@ describe('Every short script, cut at every moment:', () => {
     it(lane.name, async function () {
       this.timeout(300_000);
       const tally = await lane.run({ part: { index: 0, parts: 1 }, effort: 'short' });
-      console.log(`      ${tally.of('checks')} crash states, ${tally.images.size} of them unlike all others`);
+      console.log(`      ${tally.of('power cuts')} crash states, ${tally.images.size} of them unlike all others`);
       expect(tally.violations).to.deep.equal([]);
       for (const need of lane.needs) expect(tally.of(need), need).to.be.greaterThan(0);
       for (const mark of marks) expect(tally.marks.get(mark) ?? 0, mark).to.be.greaterThan(0);

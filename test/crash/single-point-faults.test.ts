@@ -125,7 +125,7 @@ describe('A fault at every single operation:', () => {
       await withFaults(kind, tally);
       expect(tally.violations).to.deep.equal([]);
       console.log(
-        `      ${tally.of('faults')} faults: ${tally.of('steps rejected')} steps rejected, ${tally.of('writers failed')} writers failed, ${tally.of('times reopened')} times reopened`,
+        `      ${tally.of('faults')} faults: ${tally.of('steps rejected')} steps rejected, ${tally.of('writers failed')} writers failed`,
       );
       expect(tally.of('faults')).to.be.greaterThan(20);
     });

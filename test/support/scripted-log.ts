@@ -70,8 +70,13 @@ export class ScriptedLog {
       case 'small':
         return this.#append(`small ${wal.nextEntryId}`);
       case 'roll':
-        // With this one in it, no segment has room for anything more.
-        return this.#append(`roll ${wal.nextEntryId} `.padEnd(segmentBytes - 80, 'r'));
+        // With this one in it, no segment has room for anything more. Who comes with it and waits for a sync is answered
+        // for the end of one segment while the next one is made.
+        await Promise.all([
+          this.#append(`beside ${wal.nextEntryId}`),
+          this.#append(`roll ${wal.nextEntryId} `.padEnd(segmentBytes - 80, 'r')),
+        ]);
+        return;
       case 'batch': {
         const texts = [1, 2, 3].map((part) => `batch ${wal.nextEntryId} part ${part} `.padEnd(20 + part * 30, 'b'));
         const first = wal.nextEntryId;

@@ -112,6 +112,9 @@ export function openNotes(
   options: StoreScriptOptions,
   promises?: StorePromises,
   random = bytesOf('notes'),
+  onSubscriberError = (error: unknown): void => {
+    throw error;
+  },
 ): Promise<EventStore> {
   return openStore({
     dir,
@@ -136,9 +139,7 @@ export function openNotes(
             },
           }),
     },
-    onSubscriberError: (error) => {
-      throw error;
-    },
+    onSubscriberError,
   });
 }
 
@@ -152,6 +153,12 @@ export class ScriptedStore {
   #store: EventStore | undefined;
   /** What the last checkpoint was. */
   lastCheckpoint: CheckpointResult | undefined;
+  /** What it is doing. */
+  phase = 'open';
+  /** Whether somebody was told that the store has failed: then closing it makes nothing durable any more. */
+  hasFailed = false;
+  /** What subscribers were reported with. */
+  readonly subscriberErrors: unknown[] = [];
 
   constructor(options: StoreScriptOptions) {
     this.#options = options;
@@ -171,7 +178,13 @@ export class ScriptedStore {
 
   async open(): Promise<void> {
     const { promises } = this;
-    const store = (this.#store = await openNotes(this.#directory, this.#options, promises, this.#random));
+    const store = (this.#store = await openNotes(
+      this.#directory,
+      this.#options,
+      promises,
+      this.#random,
+      (error) => void this.subscriberErrors.push(error),
+    ));
     promises.durable = Math.max(promises.durable, store.position);
     promises.flushed = Math.max(promises.flushed, store.position);
     expect(store.projection(order).state.texts).to.deep.equal(promises.attempted.map(({ text }) => text));
@@ -191,6 +204,7 @@ export class ScriptedStore {
   async step(step: StoreStep): Promise<void> {
     const store = this.#store!;
     const { promises } = this;
+    this.phase = step;
     switch (step) {
       case 'small':
         await this.#note('a', `small ${promises.attempted.length + 1}`);
@@ -208,8 +222,7 @@ export class ScriptedStore {
         break;
       case 'damage the newest':
       case 'damage its base':
-        await store.close();
-        promises.durable = Math.max(promises.durable, store.position);
+        await this.#closeStore();
         await this.#damage(step === 'damage its base');
         await this.open();
         break;
@@ -217,8 +230,7 @@ export class ScriptedStore {
         await store.truncate();
         break;
       case 'reopen':
-        await store.close();
-        promises.durable = Math.max(promises.durable, store.position);
+        await this.#closeStore();
         await this.open();
         break;
     }
@@ -226,7 +238,15 @@ export class ScriptedStore {
   }
 
   async end(): Promise<void> {
+    this.phase = 'close';
     await this.#store?.close();
+  }
+
+  async #closeStore(): Promise<void> {
+    const store = this.#store!;
+    await store.close();
+    if (!this.hasFailed) this.promises.durable = Math.max(this.promises.durable, store.position);
+    this.hasFailed = false;
   }
 
   async #fill(streams: number): Promise<void> {

@@ -1,44 +1,9 @@
 // A lane is one way of attacking the promises. It counts what it did, and notes where it came by: a lane that did
 // nothing, or that never came where it was meant to, has proved nothing.
 
-/** What a lane did. */
-export class Tally {
-  readonly counts = new Map<string, number>();
-  /** Situations that must be met sometimes, and how often they were. */
-  readonly marks = new Map<string, number>();
-  readonly violations: string[] = [];
-  /** Hashes of the disks that were looked at. */
-  readonly images = new Set<string>();
+import type { Tally } from '#src/testing/crash-tally.js';
 
-  add(what: string, count = 1): void {
-    this.counts.set(what, (this.counts.get(what) ?? 0) + count);
-  }
-
-  mark(situation: string): void {
-    this.marks.set(situation, (this.marks.get(situation) ?? 0) + 1);
-  }
-
-  /** Runs a check; what it throws is a violation of a promise. */
-  async hold(where: () => string, check: () => Promise<void>): Promise<void> {
-    try {
-      await check();
-    } catch (error) {
-      if (this.violations.length < MOST_VIOLATIONS) this.violations.push(`${where()}: ${describe(error)}`);
-      this.add('violations');
-    }
-  }
-
-  /** Enough was found: looking for more of it takes time and tells nothing new. */
-  get isBroken(): boolean {
-    return this.violations.length >= MOST_VIOLATIONS;
-  }
-
-  of(what: string): number {
-    return this.counts.get(what) ?? 0;
-  }
-}
-
-const MOST_VIOLATIONS = 20;
+export { Tally } from '#src/testing/crash-tally.js';
 
 /** A tally as text, and back: parts of a lane are done by other processes. */
 export interface WrittenTally {
@@ -83,10 +48,4 @@ export function* scriptsUpTo<S>(steps: readonly S[], length: number): Generator<
     longest = longest.flatMap((script) => steps.map((step) => script.concat(step)));
     yield* longest;
   }
-}
-
-function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const own = error.stack ?? error.message;
-  return error.cause === undefined ? own : `${own}\nbecause of ${describe(error.cause)}`;
 }

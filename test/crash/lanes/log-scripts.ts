@@ -20,7 +20,7 @@ const variants: readonly LogScriptOptions[] = [
 
 export const logScripts: Lane = {
   name: 'log scripts',
-  needs: ['scripts', 'checks', 'recoveries cut', 'kills'],
+  needs: ['scripts', 'power cuts', 'recoveries cut', 'kills'],
   async run({ part, effort }): Promise<Tally> {
     const tally = new Tally();
     const random = randomOf(`log scripts ${part.index}`);

@@ -25,7 +25,7 @@ interface Subject {
 
 export const storeBytes: Lane = {
   name: 'bytes of the store',
-  needs: ['mutations', 'the same', 'without the end', 'refused'],
+  needs: ['damages', 'the same', 'without the end', 'refused'],
   async run({ part, effort }): Promise<Tally> {
     const tally = new Tally();
     // Absent before Node 20.15: then there is nobody to ask.
@@ -76,7 +76,7 @@ async function makeSubject(): Promise<Subject> {
 }
 
 async function judge(subject: Subject, image: Image, what: string, tally: Tally): Promise<void> {
-  tally.add('mutations');
+  tally.add('damages');
   const verdict = secondStoreReading(image);
   const directory = await directoryOf(image);
   let store: EventStore;
@@ -98,7 +98,7 @@ async function judge(subject: Subject, image: Image, what: string, tally: Tally)
   tally.add(kept === subject.texts.length ? 'the same' : 'without the end');
   await store.execute(Notes, 'a', (notes) => notes.note('goes on'), { durability: 'fsync' });
   await store.close();
-  if (tally.of('mutations') % 16 !== 0) return;
+  if (tally.of('damages') % 16 !== 0) return;
   const again = await openNotes(directory, options);
   expect(again.projection(order).state.texts).to.deep.equal([...subject.texts.slice(0, kept), 'goes on']);
   expect((await again.load(Notes, 'a')).version).to.equal(version + 1);

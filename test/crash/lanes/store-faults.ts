@@ -1,14 +1,14 @@
 // The store with a fault at every single operation of one life, through every kind of its work, one kind of fault after
 // the other: what is rejected says so, what was acknowledged or shown survives, and the next process goes on.
 
-import { CairnError } from 'cairnlog';
+import { CairnError, PoisonedError } from 'cairnlog';
 import { isMutation, loseEverything, type DiskOperation, type Fault } from 'cairnlog/testing';
 import { expect } from 'chai';
 import { drawnCut } from '../../support/drawn-cut.js';
 import { ScriptedStore, type StoreScriptOptions, type StoreStep } from '../../support/scripted-store.js';
 import { randomOf, type Random } from '../../support/seed.js';
 import { Tally, type Lane } from './lane.js';
-import { faultKinds, type FaultKind } from './log-faults.js';
+import { faultKinds, partOf, type FaultKind } from './log-faults.js';
 import { StoreOracle } from './store-scripts.js';
 
 const variants: readonly StoreScriptOptions[] = [
@@ -36,14 +36,15 @@ const appends = new Set<StoreStep>(['small', 'batch', 'roll', 'reopen']);
 
 export const storeFaults: Lane = {
   name: 'faults of the store',
-  needs: ['faults', 'steps rejected', 'lives ended early', 'times reopened'],
+  needs: ['faults', 'steps rejected', 'lives ended early', 'power cuts', 'kills'],
   async run({ part, effort }): Promise<Tally> {
     const tally = new Tally();
     let number = 0;
     for (const options of variants)
       for (const kind of faultKinds) {
-        // Those that concern the log alone were tried there.
-        if (kind.options !== undefined || number++ % part.parts !== part.index) continue;
+        // Those that concern the log alone were tried there; what a sync forgets is in no promise but that of syncs.
+        if (kind.options !== undefined || (kind.forgets === true && options.durability !== 'fsync')) continue;
+        if (number++ % part.parts !== part.index) continue;
         const random = randomOf(`store ${options.durability} ${kind.name}`);
         const stride = effort === 'short' ? 23 : 1;
         let more = true;
@@ -71,20 +72,23 @@ async function runWith(
   let seen = 0;
   const last: { operation?: DiskOperation } = {};
   let first: DiskOperation | undefined;
+  let phase = '';
   scripted.watch = (operation): Fault | undefined => {
     // Syncs are seen twice, the second time when they are done.
     if (last.operation === operation || !kind.applies(operation)) return undefined;
     last.operation = operation;
     seen++;
-    if (seen < at || (seen > at && kind.persistent !== true)) return undefined;
-    if (seen > at) return { kind: 'error', errno: 'ENOSPC' };
+    if (seen < at) return undefined;
+    if (seen > at) return kind.then?.(operation);
     first = operation;
+    phase = scripted.phase;
     return kind.fault(operation, scripted.disk);
   };
   const rejected = await inTime(live(scripted));
   if (first === undefined) return false;
   tally.add('faults');
   tally.add('steps rejected', rejected.length);
+  tally.mark(`fault while ${partOf(first, phase)}`);
   if (kind.harmless === true) expect(rejected, 'steps rejected').to.deep.equal([]);
   if (rejected.some((step) => appends.has(step as StoreStep))) tally.add('lives ended early');
 
@@ -93,7 +97,7 @@ async function runWith(
   const cuts = [loseEverything, drawnCut(disk, random)];
   for (const way of isMutation(first) ? [0, 1, 2] : [at % 3]) {
     const cut = cuts[way];
-    tally.add('times reopened');
+    tally.add(cut === undefined ? 'kills' : 'power cuts');
     if (cut === undefined) await oracle.recover(disk.afterProcessEnd(), promises, 'process end', () => undefined);
     else {
       const found = disk.afterPowerCut(cut);
@@ -112,6 +116,7 @@ async function live(scripted: ScriptedStore): Promise<string[]> {
       return true;
     } catch (error) {
       if (!(error instanceof CairnError)) throw error;
+      if (error instanceof PoisonedError) scripted.hasFailed = true;
       rejected.push(name);
       return false;
     }

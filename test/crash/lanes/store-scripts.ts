@@ -30,7 +30,7 @@ const chainVariants: readonly StoreScriptOptions[] = [
 
 export const storeScripts: Lane = {
   name: 'store scripts',
-  needs: ['scripts', 'checks', 'recoveries cut', 'kills'],
+  needs: ['scripts', 'power cuts', 'recoveries cut', 'kills'],
   run: (options) =>
     runScripts('store scripts', variants, options, (variant) =>
       options.effort === 'short' ? shortScripts() : longScripts(variant),
@@ -40,7 +40,7 @@ export const storeScripts: Lane = {
 /** Checkpoints of what changed, which build on one another, and some of which are damaged. */
 export const chainScripts: Lane = {
   name: 'chains of checkpoints',
-  needs: ['scripts', 'checks', 'recoveries cut', 'kills', 'checkpoints of changes cut'],
+  needs: ['scripts', 'power cuts', 'recoveries cut', 'kills', 'checkpoints of changes cut'],
   run: (options) =>
     runScripts('chains of checkpoints', chainVariants, options, (variant) =>
       options.effort === 'short' ? knownChains().slice(0, 4) : longChains(variant),
@@ -71,6 +71,11 @@ async function runScripts(
         killEvery: 31,
         cutRecoveryEvery: 157,
       });
+      for (const error of scripted.subscriberErrors)
+        await tally.hold(
+          () => script.join(', '),
+          () => Promise.reject(error as Error),
+        );
       const last = scripted.lastCheckpoint;
       if (!script.at(-1)?.endsWith('checkpoint') || last === undefined) continue;
       if (last.buildsOn !== undefined) tally.add('checkpoints of changes cut');
@@ -82,11 +87,26 @@ async function runScripts(
 /** Where chains are begun, made longer, removed, and left for an older one. */
 function knownChains(): StoreStep[][] {
   const begun: StoreStep[] = ['checkpoint', 'small', 'checkpoint'];
+  // Each with a segment of its own behind it, so that the log lets go of all that it may.
+  const rolled: StoreStep[] = ['checkpoint', 'roll', 'checkpoint', 'roll', 'full checkpoint', 'roll', 'checkpoint'];
   const two: StoreStep[] = [...begun, 'small', 'full checkpoint', 'small', 'checkpoint'];
   return [
     begun,
     [...begun, 'batch', 'checkpoint'],
     [...two, 'small', 'full checkpoint'],
+    [...rolled, 'roll', 'full checkpoint', 'damage the newest', 'small', 'checkpoint'],
+    [...rolled, 'damage its base', 'small', 'checkpoint'],
+    [
+      ...rolled,
+      'damage its base',
+      'roll',
+      'full checkpoint',
+      'reopen',
+      'roll',
+      'checkpoint',
+      'damage its base',
+      'small',
+    ],
     [...two, 'damage its base', 'small', 'checkpoint'],
     [...two, 'damage the newest', 'small', 'checkpoint', 'truncate'],
     [...two, 'small', 'full checkpoint', 'small', 'checkpoint', 'damage the newest', 'small', 'full checkpoint'],

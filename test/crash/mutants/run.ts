@@ -123,14 +123,25 @@ function keyOf({ file, title }: Mutant['killedBy']): string {
   return `${file} ${title}`;
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
-  const verdicts = await tryMutants(process.argv[2], ({ mutant, outcome, detail, milliseconds }) => {
+/** A table: the mutant, what became of it, and the test that noticed. */
+export function printVerdicts(verdicts: readonly Verdict[]): void {
+  const width = Math.max(...verdicts.map(({ mutant }) => mutant.name.length), 0);
+  const inOrder = [...verdicts].sort((a, b) => mutants.indexOf(a.mutant) - mutants.indexOf(b.mutant));
+  console.log(`${'a library that ...'.padEnd(width)}  ${'is'.padEnd(12)}  by`);
+  for (const { mutant, outcome } of inOrder) {
     const { file, title } = mutant.killedBy;
-    console.log(`${outcome.padEnd(12)} ${mutant.name}`);
-    console.log(`             by test/${file}: ${title} (${Math.round(milliseconds)} ms)`);
-    console.log(`             ${detail.split('\n')[0]!.slice(0, 150)}`);
-  });
+    console.log(`${mutant.name.padEnd(width)}  ${outcome.padEnd(12)}  ${file}: ${title}`);
+  }
   const killed = verdicts.filter(({ outcome }) => outcome === 'killed').length;
   console.log(`${killed} of ${verdicts.length} mutants killed`);
-  process.exitCode = killed === verdicts.length && killed > 0 ? 0 : 1;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const verdicts = await tryMutants(process.argv[2], ({ mutant, outcome, detail, milliseconds }) => {
+    console.log(`${outcome}: ${mutant.name} (${Math.round(milliseconds)} ms)`);
+    console.log(`    ${detail.split('\n')[0]!.slice(0, 150)}`);
+  });
+  console.log();
+  printVerdicts(verdicts);
+  process.exitCode = verdicts.length > 0 && verdicts.every(({ outcome }) => outcome === 'killed') ? 0 : 1;
 }

@@ -13,6 +13,14 @@ export interface Mutant {
 }
 
 const logScripts = { file: 'crash/scripts.test.ts', title: 'Every short script, cut at every moment: log scripts' };
+const chains = {
+  file: 'crash/scripts.test.ts',
+  title: 'Every short script, cut at every moment: chains of checkpoints',
+};
+const interrupted = {
+  file: 'crash/single-point-faults.test.ts',
+  title: 'A fault at every single operation: EINTR at any operation',
+};
 const storeScripts = { file: 'crash/scripts.test.ts', title: 'Every short script, cut at every moment: store scripts' };
 
 export const mutants: readonly Mutant[] = [
@@ -267,7 +275,7 @@ export const mutants: readonly Mutant[] = [
         this.#syncTarget = this.durableId;`,
     killedBy: {
       file: 'crash/single-point-faults.test.ts',
-      title: 'A fault at every single operation: ENOSPC where something is made longer',
+      title: 'A fault at every single operation: ENOSPC where something is made longer, once',
     },
   },
   {
@@ -339,6 +347,113 @@ export const mutants: readonly Mutant[] = [
     killedBy: {
       file: 'crash/single-rules.test.ts',
       title: 'What is appended does not change when its caller changes it afterwards',
+    },
+  },
+  {
+    name: 'takes a sync that was interrupted for one that was done',
+    file: 'wal/segment-file.js',
+    find: `        await this.#file.datasync();
+        this.#unsynced = false;`,
+    replace: `        await this.#file.datasync().catch((error) => {
+            if (error.errno !== 'EINTR')
+                throw error;
+        });
+        this.#unsynced = false;`,
+    killedBy: interrupted,
+  },
+  {
+    name: 'takes a read that was interrupted for the end of the file',
+    file: 'storage/full-io.js',
+    find: `        const count = await file.read(done === 0 ? target : target.subarray(done), offset + done);`,
+    replace: `        const count = await file.read(done === 0 ? target : target.subarray(done), offset + done).catch((error) => {
+            if (error.errno === 'EINTR')
+                return 0;
+            throw error;
+        });`,
+    killedBy: interrupted,
+  },
+  {
+    name: 'counts a damaged checkpoint of a log among those that it keeps',
+    file: 'checkpoint/checkpoint-publisher.js',
+    find: `            else if (await this.#isWhole(checkpoint.path))`,
+    replace: `            else`,
+    killedBy: {
+      file: 'checkpoint/checkpoint-publisher.test.ts',
+      title: 'does not count one that is damaged in its middle among those that are kept',
+    },
+  },
+  {
+    name: 'removes the older checkpoint of a log before the newer one was read back',
+    file: 'checkpoint/checkpoint-publisher.js',
+    find: `        await this.#readBack(path, written.bytes);`,
+    replace: ``,
+    killedBy: {
+      file: 'checkpoint/checkpoint-publisher.test.ts',
+      title: 'that does not read back as it was written is taken away again, and nothing else happens',
+    },
+  },
+  {
+    name: 'counts a damaged checkpoint of a store among those that it keeps',
+    file: 'store/checkpointer.js',
+    find: `            if (damaged === undefined)
+                return chains;`,
+    replace: `            return chains;`,
+    killedBy: {
+      file: 'store/checkpoint-chain.test.ts',
+      title: 'stay two whole ones when one is damaged, whoever found that out has ended, and another one is damaged',
+    },
+  },
+  {
+    name: 'removes the older checkpoint of a store before the newer one was read back',
+    file: 'store/file-engine.js',
+    find: `            await CheckpointFile.verify(this.#directory, path);`,
+    replace: ``,
+    killedBy: {
+      file: 'store/checkpoint.test.ts',
+      title: 'because it does not read back as it was written is taken away, and the older ones stay',
+    },
+  },
+  {
+    name: 'removes what a checkpoint of changes builds on',
+    file: 'store/checkpointer.js',
+    find: `!this.#isOwn(checkpoint) || needed.has(position) || position >= oldest.position`,
+    replace: `!this.#isOwn(checkpoint) || kept.some((chain) => chain.at(-1).position === position)`,
+    killedBy: chains,
+  },
+  {
+    name: 'lets the log go behind the newest checkpoint, though an older one is kept to fall back to',
+    file: 'store/checkpointer.js',
+    find: `        const oldest = kept[this.#retain - 1]?.at(-1);
+        return oldest`,
+    replace: `        const oldest = kept[0]?.at(-1);
+        return oldest`,
+    killedBy: chains,
+  },
+  {
+    name: 'leaves every other stream out of a checkpoint of changes',
+    file: 'store/cells.js',
+    find: `        const cells = what === 'all' ? this.#cells : changed;`,
+    replace: `        const cells = what === 'all' ? this.#cells : changed.filter((_, index) => index % 2 === 0);`,
+    killedBy: chains,
+  },
+  {
+    name: 'forgets what a checkpoint of changes that failed would have had',
+    file: 'store/checkpointer.js',
+    find: `            encoded.undo();`,
+    replace: ``,
+    killedBy: {
+      file: 'store/checkpoint-chain.test.ts',
+      title: 'has in it what a failed one before it would have had',
+    },
+  },
+  {
+    name: 'keeps a failed sync to itself if only a checkpoint in the background met it',
+    file: 'store/append-pipeline.js',
+    find: `append.tells ? this.#tell(this.failure) : this.failure`,
+    replace: `this.#tell(this.failure)`,
+    killedBy: {
+      file: 'store/close.test.ts',
+      title: 'reports a failed disk if only a checkpoint in the background met it',
     },
   },
 ];
