@@ -21,6 +21,7 @@ import type {
   CheckpointDescription,
   CheckpointStorage,
   Engine,
+  EngineSource,
   EventLog,
   LogEntry,
   LogLimits,
@@ -39,6 +40,17 @@ export interface FileEngineOptions {
   readonly now?: () => number;
   readonly random?: (size: number) => Uint8Array;
   readonly observer?: WalObserver;
+}
+
+/**
+ * The engine on files as an object for `openStore({ engine })`: what `openStore({ dir })` uses. For wrapping it, and for
+ * holding a {@link Directory} of one's own to the contract of an engine.
+ *
+ * @example
+ * const store = await openStore({ engine: fileEngine(await FsDirectory.open('./data')), aggregates: [Account] });
+ */
+export function fileEngine(directory: Directory, options: FileEngineOptions = {}): EngineSource {
+  return { open: () => prepareFileEngine(directory, options) };
 }
 
 /** Takes the writer lock, repairs the end of the log, and holds both. Rejects as `WalWriter.open` does. */

@@ -39,6 +39,7 @@ export type { Durability } from './durability.js';
 export type { ReadOptions, ReadStreamOptions } from './reading.js';
 export type { Metadata, StoredRecord } from './record.js';
 export type { Observable } from 'rxjs';
+export { fileEngine, type FileEngineOptions } from './file-engine.js';
 export { memoryEngine, type MemoryEngine, type MemoryEngineOptions } from './memory-engine.js';
 export {
   ENTRY_OVERHEAD_BYTES,

@@ -13,7 +13,7 @@ import { NOTE_STEPS, NotesOracle, ScriptedNotes, type NotesOptions, type NoteSte
 import { loseEverything } from './power-cut.js';
 
 export interface ExploreCrashesOptions {
-  /** All scripts of up to so many steps are explored. Default 2: 43 scripts. */
+  /** All scripts of up to so many steps are explored. Default 2: 43 scripts. Two longer ones come with them. */
   readonly steps?: number;
   /** And so many drawn ones of 4 to 7 steps. Default 10. */
   readonly longScripts?: number;
@@ -39,6 +39,12 @@ export interface CrashReport {
   /** What was not as promised, with the script and the state; nothing more is looked for after 20. */
   readonly violations: readonly string[];
 }
+
+/** What short scripts do not come to: parts that no checkpoint covers, and more than one checkpoint. */
+const KNOWN: readonly (readonly NoteStep[])[] = [
+  ['batch', 'checkpoint', 'large', 'large', 'truncate'],
+  ['large', 'checkpoint', 'large', 'checkpoint', 'batch', 'reopen'],
+];
 
 /** The script whose operations fail one by one: everything once, with something before and after it. */
 const FAULTY: readonly NoteStep[] = [
@@ -153,13 +159,18 @@ async function failAt(at: number, notes: NotesOptions, tally: Tally): Promise<bo
   return true;
 }
 
-function* scripts(steps: number, longScripts: number, random: (below: number) => number): Generator<NoteStep[]> {
+function* scripts(
+  steps: number,
+  longScripts: number,
+  random: (below: number) => number,
+): Generator<readonly NoteStep[]> {
   let longest: NoteStep[][] = [[]];
   yield [];
   for (let count = 1; count <= steps; count++) {
     longest = longest.flatMap((script) => NOTE_STEPS.map((step) => script.concat(step)));
     yield* longest;
   }
+  yield* KNOWN;
   for (let count = 0; count < longScripts; count++)
     yield Array.from({ length: 4 + random(4) }, () => NOTE_STEPS[random(NOTE_STEPS.length)]!);
 }

@@ -57,6 +57,7 @@ const EXPORTS: Record<string, readonly string[]> = {
     'defineAggregate',
     'defineProjection',
     'every',
+    'fileEngine',
     'interval',
     'manual',
     'memoryEngine',

@@ -370,7 +370,10 @@ export const mutants: readonly Mutant[] = [
                 return 0;
             throw error;
         });`,
-    killedBy: interrupted,
+    killedBy: {
+      file: 'storage/full-io.test.ts',
+      title: 'A disk that cannot be read is not a file that ends',
+    },
   },
   {
     name: 'counts a damaged checkpoint of a log among those that it keeps',
@@ -418,7 +421,10 @@ export const mutants: readonly Mutant[] = [
     file: 'store/checkpointer.js',
     find: `!this.#isOwn(checkpoint) || needed.has(position) || position >= oldest.position`,
     replace: `!this.#isOwn(checkpoint) || kept.some((chain) => chain.at(-1).position === position)`,
-    killedBy: chains,
+    killedBy: {
+      file: 'store/checkpoint-chain.test.ts',
+      title: 'are kept whole, two of them, and the log behind the older one',
+    },
   },
   {
     name: 'lets the log go behind the newest checkpoint, though an older one is kept to fall back to',
