@@ -1,4 +1,5 @@
-// The log and its checkpoints: every script of up to three steps and a third of those of four, cut at every moment.
+// The log and its checkpoints: every script of up to three steps, a third of those of four, and drawn ones of up to
+// twelve, cut at every moment.
 
 import { loseEverything, type SimulatedDisk } from 'cairnlog/testing';
 import { expect } from 'chai';
@@ -53,9 +54,11 @@ function* shortScripts(): Generator<LogStep[]> {
   yield ['batch', 'roll', 'checkpoint', 'roll', 'truncate'];
 }
 
-/** All of up to three steps, and of those of four a third, another one for each variant. */
+/** All of up to three steps, of those of four a third, another one for each variant; and long ones. */
 function* longScripts(drawn: Random): Generator<LogStep[]> {
   for (const script of scriptsUpTo(logSteps, 4)) if (script.length < 4 || drawn.chance(33)) yield script;
+  for (let count = 0; count < 60; count++)
+    yield Array.from({ length: 5 + drawn.integer(8) }, () => drawn.pick(logSteps));
 }
 
 class LogOracle implements Oracle<Promises> {

@@ -1,8 +1,11 @@
 // A small store with several segments and checkpoints that build on one another, damaged in every way at every place. A
 // second parser says what must come of it: the same content, an end without what nobody was promised, or a typed error.
 
-import { CairnError, type EventStore } from 'cairnlog';
+import { CairnError, FsDirectory, type EventStore } from 'cairnlog';
 import { expect } from 'chai';
+import * as fs from 'node:fs';
+import * as os from 'node:os';
+import * as path from 'node:path';
 import * as zlib from 'node:zlib';
 import { directoryOf, imageOf, sameImage, type Image } from '../../support/image.js';
 import { Notes, openNotes, order, ScriptedStore, type StoreScriptOptions } from '../../support/scripted-store.js';
@@ -41,9 +44,56 @@ export const storeBytes: Lane = {
         () => judge(subject, files, what, tally),
       );
     }
+    if (part.index === 0) await judgeOtherThanFiles(subject, tally);
     return tally;
   },
 };
+
+/** On a real file system: where a file of the store was, there is a link to it, a link to nowhere, or a folder. */
+async function judgeOtherThanFiles({ image, texts }: Subject, tally: Tally): Promise<void> {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cairn-other-'));
+  try {
+    let number = 0;
+    for (const replaced of [...image.keys()].filter((name) => /^(wal|checkpoints)\//.test(name)))
+      for (const by of ['link to the file', 'link to nowhere', 'folder'] as const) {
+        const root = path.join(folder, `${number++}`);
+        for (const [name, bytes] of image) {
+          fs.mkdirSync(path.join(root, path.dirname(name)), { recursive: true });
+          if (name !== replaced) fs.writeFileSync(path.join(root, name), bytes);
+        }
+        const outside = path.join(folder, `outside-${number}`);
+        if (by === 'link to the file') fs.writeFileSync(outside, image.get(replaced)!);
+        if (by === 'folder') fs.mkdirSync(path.join(root, replaced));
+        else fs.symlinkSync(outside, path.join(root, replaced));
+        tally.add('damages');
+        await tally.hold(
+          () => `${replaced}: a ${by}`,
+          async () => {
+            let store: EventStore;
+            try {
+              store = await openNotes(await FsDirectory.open(root), options);
+            } catch (error) {
+              if (!(error instanceof CairnError)) throw error;
+              tally.add('refused');
+              return;
+            }
+            // A checkpoint that is none is passed over.
+            expect(replaced).to.match(/^checkpoints\//);
+            expect(store.projection(order).state.texts).to.deep.equal(texts);
+            tally.add('the same');
+            await store.close();
+            if (by === 'link to the file') sameBytes(fs.readFileSync(outside), image.get(replaced)!);
+          },
+        );
+      }
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function sameBytes(found: Uint8Array, written: Uint8Array): void {
+  if (Buffer.compare(found, written) !== 0) expect.fail('what the link leads to was changed');
+}
 
 async function makeSubject(): Promise<Subject> {
   const scripted = new ScriptedStore(options);
@@ -144,7 +194,7 @@ function* mutations(image: Image): Generator<Mutation> {
     const without = new Map(image);
     without.delete(path);
     yield { what: `${path}: missing`, files: without };
-    if (path.startsWith('wal/')) yield* extremes(path, bytes, withBytes);
+    yield* path.startsWith('wal/') ? extremes(path, bytes, withBytes) : checkpointExtremes(bytes, withBytes);
     for (const other of image.keys())
       if (other !== path && other.split('/')[0] === path.split('/')[0])
         yield withBytes(`the contents of ${other}`, image.get(other)!);
@@ -197,6 +247,52 @@ function* extremes(
       yield withBytes(`the length ${value} at ${at}`, long);
       at = end;
       frame = readFrame(original, at, header.salt);
+    }
+  }
+}
+
+/** The same for a checkpoint; its frames' checksums begin with that of its header. */
+function* checkpointExtremes(
+  bytes: Uint8Array,
+  withBytes: (what: string, changed: Uint8Array) => Mutation,
+): Generator<Mutation> {
+  const original = Buffer.from(bytes);
+  const salt = original.readUInt32LE(24);
+  const starts: number[] = [];
+  for (let at = 28; at < original.length; at = readFrame(original, at, salt)!.end) starts.push(at);
+  /** All checksums as if these bytes had been written. */
+  const repaired = (change: (copy: Buffer) => void): Buffer => {
+    const copy = Buffer.from(original);
+    change(copy);
+    const seed = crc!(copy.subarray(0, 24));
+    copy.writeUInt32LE(seed, 24);
+    for (const [index, at] of starts.entries()) {
+      const end = starts[index + 1] ?? copy.length;
+      copy.writeUInt32LE(crc!(Buffer.concat([copy.subarray(at, at + 12), copy.subarray(at + 16, end)]), seed), at + 12);
+    }
+    return copy;
+  };
+  const footer = starts.at(-1)!;
+  for (const value of numbers) {
+    for (const field of [8, 16])
+      yield withBytes(
+        `${value} in the header at ${field}`,
+        repaired((copy) => void copy.writeBigUInt64LE(value, field)),
+      );
+    for (const field of [17, 25])
+      yield withBytes(
+        `${value} in the footer at ${field}`,
+        repaired((copy) => void copy.writeBigUInt64LE(value, footer + field)),
+      );
+    for (const at of starts) {
+      yield withBytes(
+        `the id ${value} at ${at}`,
+        repaired((copy) => void copy.writeBigUInt64LE(value, at + 4)),
+      );
+      yield withBytes(
+        `the length ${value} at ${at}`,
+        repaired((copy) => void copy.writeUInt32LE(Number(value & 0xffff_ffffn), at)),
+      );
     }
   }
 }
