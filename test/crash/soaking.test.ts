@@ -5,7 +5,7 @@ import { SEED } from '../support/seed.js';
 import { soak } from './soaking.js';
 
 async function failure(gates: Parameters<typeof soak>[0]['gates']): Promise<string> {
-  const error = await soak({ milliseconds: 20_000, seed: SEED, gates: gates! }).then(
+  const error = await soak({ lives: 60, real: false, seed: SEED, gates: gates! }).then(
     () => undefined,
     (reason: Error) => reason,
   );
@@ -13,10 +13,11 @@ async function failure(gates: Parameters<typeof soak>[0]['gates']): Promise<stri
 }
 
 describe('A store that lives long', () => {
-  it('keeps what it promised, and stays small', async function () {
+  it('keeps what it promised, whatever ends its lives, and stays small', async function () {
     this.timeout(60_000);
-    const { counts } = await soak({ milliseconds: 3000, seed: SEED });
-    expect(counts.get('recoveries')).to.be.greaterThan(3);
+    // How long opening takes is a matter of the machine.
+    const { counts } = await soak({ lives: 30, real: false, seed: SEED, gates: { openMs: Infinity } });
+    expect(counts.get('recoveries')).to.equal(30);
   });
 
   it('is noticed when it takes more disk, memory, files or entries to replay than it may', async function () {

@@ -51,7 +51,11 @@ export const GATES: Gates = {
 };
 
 export interface SoakOptions {
-  readonly milliseconds: number;
+  /** It ends after so long, or after so many lives. */
+  readonly milliseconds?: number;
+  readonly lives?: number;
+  /** Whether it also lives in a folder of the real file system. Default true. */
+  readonly real?: boolean;
   readonly seed: number;
   readonly gates?: Partial<Gates>;
   /** Told every few seconds. */
@@ -215,9 +219,9 @@ class RealPlace implements Place {
 }
 
 /** Rejects when the store is not what the model is, when a gate breaks, and when something was never done. */
-export async function soak({ milliseconds, seed, gates, tell = () => undefined }: SoakOptions): Promise<Soaked> {
-  const soaking = new Soaking(seed, { ...GATES, ...gates }, tell);
-  return soaking.run(milliseconds);
+export async function soak(options: SoakOptions): Promise<Soaked> {
+  const { milliseconds = Infinity, lives = Infinity, real = true, seed, gates, tell = () => undefined } = options;
+  return new Soaking(seed, { ...GATES, ...gates }, tell).run(milliseconds, lives, real);
 }
 
 class Soaking {
@@ -242,15 +246,16 @@ class Soaking {
     this.#tell = tell;
   }
 
-  async run(milliseconds: number): Promise<Soaked> {
+  async run(milliseconds: number, lives: number, real: boolean): Promise<Soaked> {
     const root = fs.mkdtempSync(path.join(os.tmpdir(), 'cairn-soak-'));
     try {
-      const places = [new SimulatedPlace(), new RealPlace(root)].map((place) => ({ place, model: new Model() }));
+      const all: Place[] = real ? [new SimulatedPlace(), new RealPlace(root)] : [new SimulatedPlace()];
+      const places = all.map((place) => ({ place, model: new Model() }));
       const begun = performance.now();
       let told = begun;
       let files = openFiles();
       let warm: { residentMiB: number; heapMiB: number } | undefined;
-      while (performance.now() - begun < milliseconds) {
+      while (this.#lives < lives && performance.now() - begun < milliseconds) {
         const { place, model } = places[this.#lives % places.length]!;
         try {
           await this.#live(place, model);
@@ -331,7 +336,7 @@ class Soaking {
       model.durable = safe;
       place.ended(how, random);
       await Promise.allSettled(last);
-    } else if (!isFailed && random.chance(40)) {
+    } else if (how === 'closed' && random.chance(40)) {
       await this.#floor(place, store, model);
     }
     this.#add(how);
