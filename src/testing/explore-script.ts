@@ -174,7 +174,12 @@ async function restart<S extends string, P>(
     await file.write(write.bytes.subarray(0, random(write.bytes.length + 1)), write.offset);
     await file.close();
   }
-  await cutRecovery({ disk, hash: disk.hash(), promises, where: `${where}, killed` }, 'process end', exploration);
+  const left = { disk, hash: disk.hash(), promises, where: `${where}, killed` };
+  // What the next process shows, and what it builds on it, stays when the power goes after that: of what the page cache
+  // had nobody knows whether it ever reached the disk.
+  const next = { ...left, disk: disk.copy() };
+  await cutRecovery(left, 'process end', exploration);
+  await checkOne(next, exploration);
 }
 
 function writeOf(operation: DiskOperation | undefined): Killed<unknown>['write'] {

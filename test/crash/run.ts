@@ -9,7 +9,7 @@ import * as os from 'node:os';
 import * as path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { SEED } from '../support/seed.js';
-import { lanes, NEEDED_IMAGES, neededMarks } from './lanes/all.js';
+import { lanes, neverMet, problemsOf } from './lanes/all.js';
 import { addTally, Tally, type Lane, type WrittenTally } from './lanes/lane.js';
 import { printVerdicts, tryMutants } from './mutants/run.js';
 
@@ -45,16 +45,12 @@ try {
 const images = new Set<string>();
 const marks = new Map<string, number>();
 for (const [lane, tally] of tallies) {
-  for (const violation of tally.violations) problems.push(`${lane.name}: ${violation}`);
-  for (const need of lane.needs) if (tally.of(need) === 0) problems.push(`${lane.name}: no ${need}`);
+  problems.push(...problemsOf(lane, tally));
   for (const image of tally.images) images.add(image);
   for (const [situation, count] of tally.marks) marks.set(situation, (marks.get(situation) ?? 0) + count);
 }
 
-if (wanted === '') {
-  for (const situation of neededMarks) if (!marks.has(situation)) problems.push(`never met: ${situation}`);
-  if (images.size < NEEDED_IMAGES) problems.push(`${images.size} different disks, ${NEEDED_IMAGES} are needed`);
-}
+if (wanted === '') problems.push(...neverMet(marks, images.size));
 
 console.log();
 row('lane', ['different disks', ...COLUMNS, 'violations', 'cpu seconds']);

@@ -1,6 +1,6 @@
 // The lanes of `npm run crash`, and what they must have come by together.
 
-import type { Lane } from './lane.js';
+import type { Lane, Tally } from './lane.js';
 import { logFaults } from './log-faults.js';
 import { logScripts } from './log-scripts.js';
 import { storeBytes } from './store-bytes.js';
@@ -19,7 +19,7 @@ export const lanes: readonly Lane[] = [
 ];
 
 /** Situations that must have been met by one of them. */
-export const neededMarks = [
+const NEEDED_MARKS = [
   'crash in a recovery',
   'crash in checkpoint',
   'crash in open or close',
@@ -45,4 +45,19 @@ export const neededMarks = [
 ] as const;
 
 /** Different disks that must have been looked at. */
-export const NEEDED_IMAGES = 100_000;
+const NEEDED_IMAGES = 100_000;
+
+/** What was found, and what a lane is for and did not do. */
+export function problemsOf({ name, needs }: Lane, tally: Tally): string[] {
+  return [
+    ...tally.violations.map((violation) => `${name}: ${violation}`),
+    ...needs.filter((need) => tally.of(need) === 0).map((need) => `${name}: no ${need}`),
+  ];
+}
+
+/** What all lanes together did not come by. */
+export function neverMet(marks: ReadonlyMap<string, number>, disks: number): string[] {
+  const problems = NEEDED_MARKS.filter((mark) => !marks.has(mark)).map((mark) => `never met: ${mark}`);
+  if (disks < NEEDED_IMAGES) problems.push(`${disks} different disks, ${NEEDED_IMAGES} are needed`);
+  return problems;
+}

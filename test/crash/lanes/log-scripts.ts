@@ -1,5 +1,4 @@
-// The log and its checkpoints: every script of up to three steps, a third of those of four, and drawn ones of up to
-// twelve, cut at every moment.
+// The log and its checkpoints: every script of up to four steps, and drawn ones of up to twelve, cut at every moment.
 
 import { loseEverything, type SimulatedDisk } from 'cairnlog/testing';
 import { expect } from 'chai';
@@ -25,7 +24,7 @@ export const logScripts: Lane = {
   async run({ part, effort }): Promise<Tally> {
     const tally = new Tally();
     const random = randomOf(`log scripts ${part.index}`);
-    const drawn = randomOf('log scripts of four steps');
+    const drawn = randomOf('long log scripts');
     let number = 0;
     for (const options of effort === 'short' ? variants.slice(1, 4) : variants)
       for (const script of effort === 'short' ? shortScripts() : longScripts(drawn)) {
@@ -54,9 +53,9 @@ function* shortScripts(): Generator<LogStep[]> {
   yield ['batch', 'roll', 'checkpoint', 'roll', 'truncate'];
 }
 
-/** All of up to three steps, of those of four a third, another one for each variant; and long ones. */
+/** All of up to four steps, and long ones, others for each variant. */
 function* longScripts(drawn: Random): Generator<LogStep[]> {
-  for (const script of scriptsUpTo(logSteps, 4)) if (script.length < 4 || drawn.chance(33)) yield script;
+  yield* scriptsUpTo(logSteps, 4);
   for (let count = 0; count < 60; count++)
     yield Array.from({ length: 5 + drawn.integer(8) }, () => drawn.pick(logSteps));
 }
