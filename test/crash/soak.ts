@@ -16,7 +16,7 @@ console.log(`Seed ${seed}, ${minutes} minutes`);
 try {
   const { counts, most } = await soak({ milliseconds: minutes * 60_000, seed, tell: (line) => console.log(line) });
   console.log('\ndone');
-  for (const [what, count] of [...counts].sort()) console.log(`  ${what.padEnd(40)} ${count.toLocaleString('en')}`);
+  for (const [what, count] of counts) console.log(`  ${what.padEnd(40)} ${count.toLocaleString('en')}`);
   console.log('\ngates, and the most that was used');
   for (const [gate, limit] of Object.entries(GATES))
     console.log(`  ${gate.padEnd(40)} ${most[gate as keyof typeof GATES].toFixed(0)} of ${limit as number}`);
