@@ -126,7 +126,8 @@ describe('MessagePackDecoder', () => {
   it('does without code of its own where a process forbids that', async () => {
     const program = `
       import { messagePackCodec } from 'cairnlog';
-      import { ByteReader, ByteWriter } from 'cairnlog';
+      import { ByteReader } from '#src/bytes/byte-reader.js';
+      import { ByteWriter } from '#src/bytes/byte-writer.js';
       const codec = messagePackCodec();
       const writer = new ByteWriter();
       codec.encode({ id: 'a', amount: 7 }, writer);
