@@ -17,7 +17,7 @@ const MOST_MAKERS = 512;
 const WORTH_A_MAKER = 32;
 /** Strings up to this length are looked for among those that were met. */
 const SHORT_STRING = 32;
-const REMEMBERED_STRINGS = 4096;
+const REMEMBERED_STRINGS = 16_384;
 /** A place that has had so many strings, most of them new, is not worth the search. */
 const TRIAL = 256;
 const TWO_32 = 2 ** 32;
@@ -358,7 +358,7 @@ export function deepFreeze(value: unknown): unknown {
   return Object.freeze(value);
 }
 
-/** A short string of bytes below 0x80: as arguments they become a string three times as fast as through a decoder. */
+/** A short string of bytes below 0x80: as arguments they become one in half the time, up to about a dozen. */
 function asciiText(b: Uint8Array, at: number, length: number): string {
   const of = String.fromCharCode;
   switch (length) {
@@ -380,6 +380,50 @@ function asciiText(b: Uint8Array, at: number, length: number): string {
       return of(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!);
     case 8:
       return of(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!);
+    case 9:
+      return of(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!, b[at + 8]!);
+    case 10:
+      return of(
+        b[at]!,
+        b[at + 1]!,
+        b[at + 2]!,
+        b[at + 3]!,
+        b[at + 4]!,
+        b[at + 5]!,
+        b[at + 6]!,
+        b[at + 7]!,
+        b[at + 8]!,
+        b[at + 9]!,
+      );
+    case 11:
+      return of(
+        b[at]!,
+        b[at + 1]!,
+        b[at + 2]!,
+        b[at + 3]!,
+        b[at + 4]!,
+        b[at + 5]!,
+        b[at + 6]!,
+        b[at + 7]!,
+        b[at + 8]!,
+        b[at + 9]!,
+        b[at + 10]!,
+      );
+    case 12:
+      return of(
+        b[at]!,
+        b[at + 1]!,
+        b[at + 2]!,
+        b[at + 3]!,
+        b[at + 4]!,
+        b[at + 5]!,
+        b[at + 6]!,
+        b[at + 7]!,
+        b[at + 8]!,
+        b[at + 9]!,
+        b[at + 10]!,
+        b[at + 11]!,
+      );
     default:
       return LATIN1.call(b, at, at + length);
   }
