@@ -132,7 +132,7 @@ export {
   type InstanceOf,
   type Loaded,
   type OnErrorOptions,
-  type LogEntry,
+  type LogEntries,
   type LogLimits,
   type LogPart,
   type MemoryEngine,
