@@ -1,6 +1,7 @@
 // Opening a log for writing and recovering its state, in the one order that is right after a crash: what checkpoints
 // prove about the log is known before it is opened, and what recovery shows was made durable by opening.
 
+import { CHECKPOINT_FOLDER } from '../checkpoint/checkpoint-folder.js';
 import { listCheckpoints, type ListedCheckpoint } from '../checkpoint/index.js';
 import type { Directory } from '../storage/index.js';
 import { WalWriter, type WalWriterOptions } from '../wal/index.js';
@@ -40,6 +41,8 @@ export async function openWithRecovery<E, T, S>(
   });
   try {
     const recovery = await recoverWithWal(directory, { ...options, mode: 'bestEffort' });
+    // A process that died may have left the checkpoint's name unsynced; the log may be truncated because of it.
+    if (recovery.report.checkpoint !== undefined) await directory.syncDirectory(CHECKPOINT_FOLDER);
     return { ...recovery, report: { ...recovery.report, tornTail: wal.opened.tornTail }, wal };
   } catch (error) {
     await wal.close().catch(() => undefined);

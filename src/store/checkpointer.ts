@@ -147,6 +147,8 @@ export class Checkpointer {
   /** Positions of checkpoints that were read to their ends, by opening or here, or were written here. */
   readonly #sound: Set<number>;
   readonly #chains: CheckpointChains;
+  /** Positions of checkpoints that are being written, or whose writing failed: they may be there, and not for good. */
+  readonly #unconfirmed: Set<number> = new Set();
   #chain: Chain;
   #base: Base | undefined;
   #isStale: boolean;
@@ -280,7 +282,12 @@ export class Checkpointer {
    */
   async #kept(list: readonly CheckpointDescription[]): Promise<Chain[]> {
     for (;;) {
-      const usable = list.filter((checkpoint) => this.#isOwn(checkpoint) && !this.#damaged.has(checkpoint.position));
+      const usable = list.filter(
+        (checkpoint) =>
+          this.#isOwn(checkpoint) &&
+          !this.#damaged.has(checkpoint.position) &&
+          !this.#unconfirmed.has(checkpoint.position),
+      );
       const chains = (await this.#chains.whole(usable)).slice(0, this.#retain);
       const damaged = await this.#findDamaged(chains.flat());
       if (damaged === undefined) return chains;
@@ -375,7 +382,9 @@ export class Checkpointer {
     try {
       // The log first: a checkpoint is never ahead of it.
       await sync();
+      this.#unconfirmed.add(position);
       written = await engine.checkpoints.write(position, engine.log.logId, sliced(encoded.items, isBusy));
+      this.#unconfirmed.delete(position);
       await mark(written.name, position);
     } catch (error) {
       encoded.undo();

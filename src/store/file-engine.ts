@@ -87,6 +87,9 @@ export async function prepareFileEngine(directory: Directory, options: FileEngin
       await log.start();
       try {
         await makeDirectoryDurable(directory, CHECKPOINTS);
+        // A process that died may have left a checkpoint whose name is not on the disk yet. What the log lets go because
+        // of it must not come to be missed.
+        await directory.syncDirectory(CHECKPOINTS);
         await removeTemporaries(directory);
       } catch (error) {
         await log.close().catch(() => undefined);

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { MemoryDirectory, TruncatedError, type EventStore, type TruncationReport } from 'cairnlog';
+import { FaultyDirectory, loseEverything, SimulatedDisk } from 'cairnlog/testing';
 import { HeldDirectory } from '../support/held-directory.js';
 import { rejects } from '../support/rejects.js';
 import { tree } from '../support/tree.js';
@@ -140,6 +141,44 @@ describe('EventStore.truncate', () => {
     expect((await first).value).to.include({ position: 1 });
     await reader.return();
     await store.close();
+  });
+
+  it('lets nothing go for a checkpoint whose name a power cut may take', async () => {
+    const CHANGED = { checkpoint: { records: Infinity, retain: 1 }, files: { segmentBytes: 300 } };
+    for (const end of ['the process ends', 'the sync fails', 'the sync takes its time'] as const) {
+      let disk = new SimulatedDisk();
+      const faulty = new FaultyDirectory(disk);
+      let store = await openCounters(faulty, CHANGED);
+      await count(store, 10);
+      await store.checkpoint();
+      await count(store, 10);
+      let release = (): void => undefined;
+      let reached: Promise<void> | undefined;
+      faulty.decide = ({ kind, path }) => {
+        if (kind !== 'syncDirectory' || path !== 'checkpoints' || reached !== undefined) return undefined;
+        if (end === 'the process ends') return { kind: 'stop' };
+        if (end === 'the sync fails') return { kind: 'error', errno: 'EIO' };
+        const until = new Promise<void>((resolve) => (release = resolve));
+        reached = Promise.resolve();
+        return { kind: 'wait', until };
+      };
+      const taken = store.checkpoint().catch(() => undefined);
+      if (end === 'the sync takes its time')
+        while (reached === undefined) await new Promise((resolve) => setImmediate(resolve));
+      else await taken;
+      if (end === 'the process ends') {
+        await store.close().catch(() => undefined);
+        disk = disk.afterProcessEnd();
+        store = await openCounters(disk, CHANGED);
+      }
+      await store.truncate();
+      const again = await openCounters(disk.afterPowerCut(loseEverything), CHANGED);
+      expect(await counts(again), end).to.deep.equal([8, 6, 6]);
+      await again.close();
+      release();
+      await taken;
+      await store.close();
+    }
   });
 
   it('moves segments to the archive instead of removing them', async () => {

@@ -111,7 +111,9 @@ class LogOracle implements Oracle<Promises> {
     const again = await recoverLedger(disk.afterPowerCut(loseEverything));
     expect(again.state.length, 'entries after another power cut').to.equal(entries + 1);
     expectKept(again.state, after, entries + 1);
-    expect(again.report.checkpoint?.lastAppliedId, 'the checkpoint').to.equal(checkpoint);
+    // One that a killed process has not confirmed may have lost its name meanwhile.
+    const newest = again.report.checkpoint?.lastAppliedId;
+    if (newest !== checkpoint) expect(newest ?? 0, 'the checkpoint').to.be.at.least(promises.checkpointed);
     await wal.close();
     if (!this.#random.chance(10)) return;
     const closed = await recoverLedger(disk.afterPowerCut(loseEverything), { mode: 'strict' });
