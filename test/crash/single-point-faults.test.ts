@@ -127,10 +127,10 @@ describe('A fault at every single operation:', () => {
       console.log(
         `      ${tally.of('faults')} faults: ${tally.of('steps rejected')} steps rejected, ${tally.of('writers failed')} writers failed`,
       );
-      expect(tally.of('faults')).to.be.greaterThan(20);
+      expect(tally.of('faults')).to.be.greaterThan(3);
     });
 
-  it('a store, with a fault at every 23rd operation', async function () {
+  it('a store, with a fault at every 61st operation', async function () {
     this.timeout(60_000);
     const tally = await storeFaults.run({ part: { index: 0, parts: 1 }, effort: 'short' });
     expect(tally.violations).to.deep.equal([]);

@@ -329,8 +329,7 @@ describe('A checkpoint that fails', () => {
     const before = await tree(inner, 'checkpoints');
     // A bit rots between writing and reading back.
     const rot = (bytes: Uint8Array): void => void (bytes[60]! ^= 1);
-    disk.decide = ({ kind, path }) =>
-      kind === 'rename' ? { kind: 'wait', until: edit(inner, path, rot) } : undefined;
+    disk.decide = ({ kind, path }) => (kind === 'rename' ? { kind: 'wait', until: edit(inner, path, rot) } : undefined);
     await rejects(store.checkpoint(), CorruptionError);
     disk.decide = () => undefined;
     expect(await tree(inner, 'checkpoints')).to.deep.equal(before);

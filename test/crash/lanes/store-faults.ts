@@ -46,7 +46,7 @@ export const storeFaults: Lane = {
         if (kind.options !== undefined || (kind.forgets === true && options.durability !== 'fsync')) continue;
         if (number++ % part.parts !== part.index) continue;
         const random = randomOf(`store ${options.durability} ${kind.name}`);
-        const stride = effort === 'short' ? 23 : 1;
+        const stride = effort === 'short' ? 61 : 1;
         let more = true;
         for (let at = 1 + (number % stride); more && !tally.isBroken; at += stride)
           await tally.hold(

@@ -21,6 +21,10 @@ const interrupted = {
   file: 'crash/single-point-faults.test.ts',
   title: 'A fault at every single operation: EINTR at any operation',
 };
+const unsyncedName = {
+  file: 'store/truncate.test.ts',
+  title: 'lets nothing go for a checkpoint whose name a power cut may take',
+};
 const storeScripts = { file: 'crash/scripts.test.ts', title: 'Every short script, cut at every moment: store scripts' };
 
 export const mutants: readonly Mutant[] = [
@@ -461,5 +465,19 @@ export const mutants: readonly Mutant[] = [
       file: 'store/close.test.ts',
       title: 'reports a failed disk if only a checkpoint in the background met it',
     },
+  },
+  {
+    name: 'lets the log go because of a checkpoint that is still being written',
+    file: 'store/checkpointer.js',
+    find: `!this.#unconfirmed.has(checkpoint.position)`,
+    replace: `true`,
+    killedBy: unsyncedName,
+  },
+  {
+    name: 'does not sync the names of checkpoints that a dead process left',
+    file: 'store/file-engine.js',
+    find: `                await directory.syncDirectory(CHECKPOINTS);`,
+    replace: ``,
+    killedBy: unsyncedName,
   },
 ];
