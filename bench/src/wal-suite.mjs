@@ -3,7 +3,7 @@
 import * as replayMemory from './scenarios/replay-memory.mjs';
 import { races, runSuite } from './suite.mjs';
 
-const RACES = ['buffered-append', 'replay', 'durable-256', 'durable-1'];
+const RACES = ['buffered-append', 'replay', 'event-append', 'event-replay', 'durable-256', 'durable-1'];
 
 /** @param {{ quick: boolean, only: string[] | undefined, profile: boolean }} options */
 export async function run(options) {

@@ -8,10 +8,10 @@ export default {
   title: 'replay',
   uses: 'replay',
   durability: 'reads only',
-  target: 2.5,
+  target: 4,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level'],
-  alsoShown: ['lmdb, as documented'],
+  alsoShown: ['lmdb, as documented', 'bare decode loop'],
   async prepare(contender, folder, { entries }) {
     const store = await contender.open(folder, 'flush');
     await store.append(entries);
