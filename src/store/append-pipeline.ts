@@ -108,6 +108,8 @@ export class AppendPipeline {
   /** Everything up to here was written by the log; less than `committedPosition` where nothing more was asked for. */
   #writtenPosition: number;
   #writeWatchers: (() => void)[] = [];
+  /** For each durability that blocks were written with, how far it reaches. */
+  readonly #reached: { readonly durability: Durability; position: number }[] = [];
   #roomWaiters: { resolve: () => void; reject: (error: Error) => void }[] = [];
   #closed = false;
 
@@ -116,6 +118,8 @@ export class AppendPipeline {
     this.lastPosition = lastPosition;
     this.committedPosition = lastPosition;
     this.#writtenPosition = lastPosition;
+    // Opening a log makes all that it holds as durable as the log can.
+    this.#note(options.log.strongest, lastPosition);
   }
 
   /** Whether somebody waits to be acknowledged. */
@@ -208,8 +212,15 @@ export class AppendPipeline {
     if (this.#uncommitted > 0) await this.settled('memory');
   }
 
+  /** Whether everything up to a position is acknowledged, and as durable as that. */
+  isDurable(position: number, durability: Durability): boolean {
+    if (durability === 'memory') return position <= this.committedPosition;
+    return this.#reached.some((reached) => reached.position >= position && covers(reached.durability, durability));
+  }
+
   /** Resolves once everything staged so far is acknowledged, and as durable as asked for now. */
   settled(durability: Durability): Promise<void> {
+    if (this.failure === undefined && this.isDurable(this.lastPosition, durability)) return Promise.resolve();
     return this.stage([], durability, { commit: () => undefined }).settled;
   }
 
@@ -333,10 +344,19 @@ export class AppendPipeline {
     const firstPosition = appends[0]!.firstPosition;
     const groups = appends.map(({ entries: { length } }) => length);
     try {
-      return await log.append({ firstPosition, epoch: log.epoch, entries, groups, durability });
+      const outcome = await log.append({ firstPosition, epoch: log.epoch, entries, groups, durability });
+      if (outcome.kind === 'done') this.#note(durability, appends.at(-1)!.lastPosition);
+      return outcome;
     } catch (cause) {
       return { kind: 'unknown', cause };
     }
+  }
+
+  /** Everything up to a position is now as durable as that. */
+  #note(durability: Durability, position: number): void {
+    const reached = this.#reached.find((known) => known.durability === durability);
+    if (reached === undefined) this.#reached.push({ durability, position });
+    else reached.position = position;
   }
 
   #recycle(writer: ByteWriter): void {

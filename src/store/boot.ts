@@ -18,7 +18,9 @@ import { readBase } from './checkpoint-chain.js';
 import { decodeItem, madeAs, type Base, type CheckpointItem, type Made } from './checkpoint-items.js';
 import { decodeEntry, deepFreeze, type StoreEntry } from './entry.js';
 import type { CheckpointDescription, Engine } from './event-log.js';
-import { recordOf, type StoreState } from './store-state.js';
+import { ProjectionError } from './projection.js';
+import { currentRecord } from './read-records.js';
+import type { StoreState } from './store-state.js';
 
 /** What opening a store did. */
 export interface StoreRecovery {
@@ -254,6 +256,8 @@ async function bootFrom(
     bytesReplayed += payload.length;
     if (entry.kind === 'wal' && entry.entry.type === 'Checkpoint') marks++;
   }
+  for (const { failure } of state.projections.values())
+    if (failure !== undefined) restoring.warnings.push(failure.message);
   for (const cell of state.cells.values()) cell.pending = cell.committed;
   const replayed = elapsed();
   return {
@@ -297,8 +301,10 @@ function decodeAt(reader: ByteReader, position: number): StoreEntry {
 
 function applyAt(state: StoreState, entry: StoreEntry, position: number): void {
   try {
-    const record = state.commit(entry, position);
-    if (record !== undefined) for (const fold of state.projections.values()) fold.fold(record);
+    state.apply(entry, position);
+    if (entry.kind !== 'record' || state.projections.size === 0) return;
+    const record = currentRecord(state.types, entry, position);
+    for (const fold of state.projections.values()) fold.fold(record);
   } catch (cause) {
     throw new RecoveryError(`Applying an entry failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
       entryId: position,
@@ -352,15 +358,17 @@ class Restoring {
   /** Takes in an entry that the checkpoint covers, for what is rebuilt. */
   rebuild(entry: StoreEntry, position: number): void {
     if (entry.kind !== 'record') return;
-    const { cells, projections } = this.#state;
+    const { cells, projections, types } = this.#state;
     const cell = cells.of(entry.stream);
     if (cell.definition !== undefined && this.#rebuildTypes.has(cell.definition.name)) {
       cells.keep(cell);
       cells.commit(cell, advance(cell, cell.committed, entry));
     }
+    if (this.#late.size === 0) return;
+    const record = currentRecord(types, entry, position);
     for (const name of this.#late) {
       const fold = projections.get(name)!;
-      if (position > fold.position) fold.fold(recordOf(entry, position));
+      if (position > fold.position) fold.fold(record);
     }
   }
 
@@ -386,7 +394,7 @@ class Restoring {
       case 'subscription': {
         const subscription = this.#state.subscription(item.name);
         subscription.position = item.position;
-        for (const [position, error] of item.parked) subscription.parked.set(position, error);
+        for (const [position, error, attempts] of item.parked) subscription.parked.set(position, { error, attempts });
         return;
       }
       case 'projection': {
@@ -406,7 +414,7 @@ class Restoring {
       this.#late.add(name);
       this.behind = Math.min(this.behind, position);
     } else {
-      fold.failure = new RecoveryError(
+      fold.failure = new ProjectionError(
         `The projection '${name}' failed, and the log no longer has what it needs: ${error}`,
         {
           entryId: position + 1,
@@ -494,13 +502,18 @@ class Restoring {
       const known = made.get(name);
       if (known?.version === version) {
         if (known.fingerprint !== fingerprint)
-          this.warnings.push(`The handlers of the projection '${name}' have changed since the checkpoint; rebuild it`);
+          this.warnings.push(
+            `The handlers of the projection '${name}' have changed since the checkpoint, its version ${version} has ` +
+              'not. If they make another state of the same records, raise the version',
+          );
         continue;
       }
       if (this.#firstPosition > 1)
         throw new TruncatedError(
-          `The projection '${name}' must be built from the first record, but the log begins with position ` +
-            `${this.#firstPosition}. Open the store without it, or keep the log for it with a subscription`,
+          `The projection '${name}' must be built from position 1, but the log begins with position ` +
+            `${this.#firstPosition}. Open the store without it` +
+            (known === undefined ? '' : `, or with version ${known.version}, which the checkpoint has`),
+          { entryId: this.#firstPosition },
         );
       this.#rebuildAll(name, this.#late);
     }

@@ -3,7 +3,7 @@
 //   [0, 1, [[type, version, fingerprint]], [[projection, version, fingerprint]]]   first: what the rest was made by
 //   [1, stream, version, state]                                                    a stream; state null without a type
 //   [2, stream, commandId, version, position, ...result]                           a receipt
-//   [3, subscription, position, [[parkedPosition, error]]]
+//   [3, subscription, position, [[parkedPosition, error, attempts]]]
 //   [4, projection, position, state, ...error]     error: folding failed behind that position
 //
 // A checkpoint may hold only what changed since another one. Its first item is
@@ -43,7 +43,7 @@ export type CheckpointItem =
       readonly kind: 'subscription';
       readonly name: string;
       readonly position: number;
-      readonly parked: readonly (readonly [number, string])[];
+      readonly parked: readonly (readonly [position: number, error: string, attempts: number])[];
     }
   | {
       readonly kind: 'projection';
@@ -97,7 +97,7 @@ export function encodeState(state: StoreState, position: number, base?: Base): E
     3,
     name,
     subscription.position,
-    [...subscription.parked],
+    [...subscription.parked].map(([parked, { error, attempts }]) => [parked, error, attempts]),
   ]);
   const folds = [...state.projections.values()].map(({ definition, position: at, state: folded, failure }) => ({
     name: definition.name,
@@ -198,7 +198,7 @@ export function decodeItem(reader: ByteReader): CheckpointItem {
         kind: 'subscription',
         name,
         position: array[2] as number,
-        parked: array[3] as (readonly [number, string])[],
+        parked: array[3] as (readonly [number, string, number])[],
       };
     case 4:
       return {

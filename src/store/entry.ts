@@ -6,7 +6,7 @@
 //   [0, stream, version, type, eventVersion, recordedAt, data, metadata, commandId, ...result]  last one of a command
 //   [1, stream, version, commandId, ...result]   receipt of a command that decided on nothing
 //   [2, subscription, position]                  the subscription has handled everything up to there
-//   [3, subscription, position, error]           a record was parked
+//   [3, subscription, position, error, attempts]  a record was parked, and handled is everything up to it
 //   [4, subscription, position]                  a parked record was handled or given up
 //   [5, subscription]                            the subscription is over, and holds nothing any more
 //
@@ -46,7 +46,13 @@ export type StoreEntry =
   | RecordEntry
   | { readonly kind: 'receipt'; readonly stream: string; readonly version: number; readonly receipt: Receipt }
   | { readonly kind: 'cursor'; readonly subscription: string; readonly position: number }
-  | { readonly kind: 'parked'; readonly subscription: string; readonly position: number; readonly error: string }
+  | {
+      readonly kind: 'parked';
+      readonly subscription: string;
+      readonly position: number;
+      readonly error: string;
+      readonly attempts: number;
+    }
   | { readonly kind: 'unparked'; readonly subscription: string; readonly position: number }
   | { readonly kind: 'unsubscribed'; readonly subscription: string }
   /** The mark of a checkpoint. */
@@ -136,7 +142,7 @@ function toArray(entry: Exclude<StoreEntry, { kind: 'wal' }>): unknown[] {
     case 'cursor':
       return [2, entry.subscription, entry.position];
     case 'parked':
-      return [3, entry.subscription, entry.position, entry.error];
+      return [3, entry.subscription, entry.position, entry.error, entry.attempts];
     case 'unparked':
       return [4, entry.subscription, entry.position];
     case 'unsubscribed':
@@ -175,7 +181,13 @@ function fromArray(array: readonly unknown[]): StoreEntry {
     case 2:
       return { kind: 'cursor', subscription: name, position: third };
     case 3:
-      return { kind: 'parked', subscription: name, position: third, error: array[3] as string };
+      return {
+        kind: 'parked',
+        subscription: name,
+        position: third,
+        error: array[3] as string,
+        attempts: array[4] as number,
+      };
     case 4:
       return { kind: 'unparked', subscription: name, position: third };
     case 5:
@@ -185,7 +197,7 @@ function fromArray(array: readonly unknown[]): StoreEntry {
   }
 }
 
-/** Freezes what was just decoded; nobody else has it yet. */
+/** Freezes what was just decoded or made; nobody else has it yet. */
 export function deepFreeze(value: unknown): unknown {
   if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Date) return value;
   for (const key in value) deepFreeze((value as Record<string, unknown>)[key]);

@@ -87,7 +87,8 @@ export interface EventLog {
   parts(): Promise<readonly LogPart[]>;
   /**
    * A hint: parts that lie wholly at or below `position` may go, oldest first, none after one that stays. The newest
-   * entry stays, or its position is kept otherwise. Returns those that went. May be repeated, and name any position.
+   * entry stays, or its position is kept otherwise. `firstPosition` has moved behind what goes in the tick of the call, so
+   * that nobody begins to read there. Returns those that went. May be repeated, and name any position.
    */
   truncate(position: number): Promise<readonly LogPart[]>;
   /** Gives up the hold on log and checkpoints. Later calls do nothing; appends answer `conflict` or `unknown`. */

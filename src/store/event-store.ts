@@ -38,22 +38,29 @@ import type { Receipt, StoreEntry } from './entry.js';
 import type { Engine } from './event-log.js';
 import { ANY, checkVersion, ConcurrencyError, type ExpectedVersion } from './expected-version.js';
 import { Feed } from './feed.js';
-import { Holds } from './holds.js';
-import { GuardedObservable } from './guarded-observable.js';
+import { Holds, type Hold } from './holds.js';
+import type { Change, Commit } from './commit.js';
 import { Projection } from './live-projection.js';
 import { OpenReaders } from './open-readers.js';
-import { catchUp, liveRecords, type CatchUp } from './observables.js';
-import type { ProjectionDefinition } from './projection.js';
+import { catchUp, liveItems, type CatchUp } from './observables.js';
+import type { ProjectionDefinition, ProjectionFold } from './projection.js';
 import { readAll, readStream, type ReadOptions, type ReadSource, type ReadStreamOptions } from './reading.js';
 import { readRecords } from './read-records.js';
 import { receiptKey } from './receipts.js';
+import { recordFilter, type RecordFilter } from './record-filter.js';
 import type { Metadata, StoredRecord } from './record.js';
-import type { StoreState } from './store-state.js';
-import { Subscription, type SubscriptionHost, type SubscriptionOptions } from './subscription.js';
-import { Tail, type TailSource } from './tail.js';
+import { recordOf, type StoreState } from './store-state.js';
+import {
+  checkSubscriptionOptions,
+  Subscription,
+  type SubscriptionHost,
+  type SubscriptionOptions,
+} from './subscription.js';
+import { Tail, truncated, type TailSource } from './tail.js';
 import { stateAtPosition, stateAtVersion } from './time-travel.js';
 import type { After } from './timers.js';
 import { streamOf, type AggregateTypes, type InstanceOf, type StateOf, type Target } from './types.js';
+import { waitUntil, type WaitOptions } from './wait.js';
 
 export type { InstanceOf, StateOf, Target } from './types.js';
 
@@ -115,14 +122,30 @@ export interface Appended {
 }
 
 export interface WatchOptions {
-  /** `start`: the first record that the log holds. `now`: only what comes. Default `now`. */
+  /**
+   * Position of the first record that is wanted; `start` is 1, `now` is the one that is appended next. What has left the
+   * log cannot be watched: that ends in `TruncatedError`, which names the oldest position that is left. Default `now`.
+   */
   readonly from?: number | 'start' | 'now';
-  readonly filter?: (record: StoredRecord) => boolean;
+  /** Records that are wanted. Default: all. */
+  readonly filter?: RecordFilter;
 }
 
-/** One aggregate after a record. */
+/** One aggregate after a record. Frozen all through. */
 export interface Changed<S> extends Loaded<S> {
+  /** The record that led to the state. */
   readonly record: StoredRecord;
+}
+
+/** What a store knows of a durable subscription, whether it runs or not. */
+export interface SubscriptionSummary {
+  readonly name: string;
+  /** Everything up to here was handled, parked or skipped, as it is noted in the log. */
+  readonly position: number;
+  /** How many records are parked. */
+  readonly parked: number;
+  /** Whether it runs in this process. */
+  readonly running: boolean;
 }
 
 /** One aggregate as of a version. */
@@ -146,6 +169,7 @@ export interface EventStoreParts {
   readonly after: After;
   readonly elapsed: () => number;
   readonly onCheckpointFailure: (error: Error) => void;
+  /** Must not throw. */
   readonly onSubscriberError: (error: unknown) => void;
 }
 
@@ -155,11 +179,11 @@ export class EventStore {
   readonly #parts: EventStoreParts;
   readonly #state: StoreState;
   readonly #pipeline: AppendPipeline;
-  readonly #feed: Feed<StoredRecord>;
-  readonly #changes: Feed<Change>;
-  readonly #commits: Feed<number>;
+  /** One for everybody, so that nobody hears of a commit before somebody else has heard of the one before. */
+  readonly #feed: Feed<Commit>;
   readonly #projections = new Map<string, Projection>();
-  readonly #subscriptions = new Map<string, Subscription>();
+  /** Those that run, or are being started. */
+  readonly #subscriptions = new Map<string, Promise<Subscription>>();
   readonly #holds = new Holds();
   readonly #readers = new OpenReaders();
   readonly #checkpointer: Checkpointer;
@@ -179,23 +203,11 @@ export class EventStore {
     this.#parts = { ...parts, engine };
     this.#state = booted.state;
     this.#feed = new Feed(parts.onSubscriberError);
-    this.#changes = new Feed(parts.onSubscriberError);
-    this.#commits = new Feed(parts.onSubscriberError);
-    for (const [name, fold] of booted.state.projections) {
-      this.#projections.set(name, new Projection(fold, this.#commits, parts.onSubscriberError));
-      // It can be tried again from there, once its handler is mended.
-      this.#holds.add(() =>
-        fold.failure === undefined
-          ? undefined
-          : { name: `projection '${name}', which failed`, position: fold.position },
-      );
-    }
-    for (const name of booted.state.subscriptions.keys()) this.#holdFor(name);
     this.#pipeline = new AppendPipeline(
       {
         log: engine.log,
         highWaterMarkBytes: parts.highWaterMarkBytes,
-        onFailure: (error) => this.#endFeeds(error),
+        onFailure: (error) => this.#feed.end(error),
       },
       engine.log.openedAt,
     );
@@ -216,11 +228,14 @@ export class EventStore {
         }),
         cut: (base) => encodeState(this.#state, this.#pipeline.committedPosition, base),
         isBusy: () => this.#pipeline.isBusy,
-        sync: () => this.#pipeline.settled(engine.log.strongest),
+        // Through the log, also where everything is durable: it says whether it still is ours.
+        sync: () => this.#pipeline.stage([], engine.log.strongest, { commit: () => undefined }).settled,
         mark: async (name, position) => {
-          const mark = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
-          await this.#pipeline.stage([{ kind: 'wal', entry: mark }], engine.log.strongest, { commit: () => undefined })
-            .settled;
+          const entry = { type: 'Checkpoint', checkpointPath: name, lastEntryId: position } as const;
+          await this.#pipeline.stage([{ kind: 'wal', entry }], engine.log.strongest, {
+            // No record, but a position that who watches has to get past.
+            commit: (marked) => this.#feed.publish({ position: marked, records: [], changes: [] }),
+          }).settled;
         },
         onFailure: parts.onCheckpointFailure,
       },
@@ -239,7 +254,8 @@ export class EventStore {
       feed: this.#feed,
       holds: this.#holds,
       committedPosition,
-      read: (from, upTo) => this.#readUntilClosed(from, upTo),
+      firstPosition: () => engine.log.firstPosition,
+      read: (from, upTo) => this.#read(from, upTo),
     };
     this.#reads = {
       log: engine.log,
@@ -249,6 +265,17 @@ export class EventStore {
       committedVersion: (stream) => this.#state.cells.of(stream).committed.version,
       read: (from, upTo) => this.#read(from, upTo),
     };
+    for (const [name, fold] of booted.state.projections)
+      this.#projections.set(
+        name,
+        new Projection(fold, {
+          feed: this.#feed,
+          tails: this.#tails,
+          committedPosition,
+          report: parts.onSubscriberError,
+        }),
+      );
+    this.#holdForSubscriptions();
   }
 
   /** What opening did. */
@@ -259,6 +286,11 @@ export class EventStore {
   /** Everything up to here is committed. */
   get position(): number {
     return this.#pipeline.committedPosition;
+  }
+
+  /** The oldest position that can still be read or watched: 1, until truncation has removed something. */
+  get oldestPosition(): number {
+    return this.#parts.engine.log.firstPosition;
   }
 
   /** How checkpoints are doing: how far the newest reaches, what has come since, whether the last attempt failed. */
@@ -332,15 +364,17 @@ export class EventStore {
     const count = copies.reduce((sum, { events }) => sum + events.length, 0);
     if (count === 0) throw new InvalidArgumentError('There is nothing to append: give at least one event');
     if (this.#pipeline.full) await this.#room();
-    try {
-      if (commandId === undefined) return this.#appendNow(copies, checks, { count, durability, metadata, commandId });
+    if (commandId !== undefined) {
       const answered = this.#answered<unknown>(OF_THE_STORE, commandId, durability);
       if (answered !== undefined) return answered.then(asAppended);
-      const answer = this.#appendNow(copies, checks, { count, durability, metadata, commandId });
-      return this.#answer(OF_THE_STORE, commandId, durability, answer);
+    }
+    let answer: Promise<Appended>;
+    try {
+      answer = this.#appendNow(copies, checks, { count, durability, metadata, commandId });
     } catch (error) {
       return this.#refuse(error);
     }
+    return commandId === undefined ? answer : this.#answer(OF_THE_STORE, commandId, durability, answer);
   }
 
   #appendNow(
@@ -468,29 +502,47 @@ export class EventStore {
 
   /**
    * Records from a position on: history first, then live, each once and in order, until the loop is left, `signal`
-   * aborts, or the store is closed. Pulled: while the consumer is busy nothing piles up.
+   * aborts, or the store is closed. Pulled: while the consumer is busy at most 1,024 records wait in memory; if there are
+   * more, it reads them from the log. Until the loop ends, it holds the part of the log that it has not read.
+   *
+   * Rejects with `TruncatedError` if `from` has left the log, and with `PoisonedError` when the store fails.
    *
    * @example for await (const record of store.tail({ from: 'start' })) await index(record);
    */
   tail(options: WatchOptions & { readonly signal?: AbortSignal } = {}): AsyncGenerator<StoredRecord, void, undefined> {
     this.#checkReadable();
-    const { filter, signal } = options;
+    const { signal } = options;
+    const filter = recordFilter(options.filter, this.#parts.types);
     return new Tail(this.#tails, { from: this.#from(options.from), filter, signal, name: 'a tail' }).records();
   }
 
-  /** Records from now on, as they are committed, in order of positions. Completes when the store is closed. */
+  /**
+   * Records from now on, once they are acknowledged, in order of positions, in the tick in which they are. Completes when
+   * the store is closed and fails with `PoisonedError` when the store does; a late subscriber is told so at once. Costs
+   * nothing while nobody subscribes.
+   *
+   * @example store.records$.pipe(filter(({ type }) => type === 'MoneyDeposited')).subscribe(show);
+   */
   get records$(): Observable<StoredRecord> {
-    return liveRecords(this.#feed, this.#parts.onSubscriberError);
+    return liveItems(this.#feed, ({ records }) => records, this.#parts.onSubscriberError);
   }
 
   /**
-   * Records from a position on, history first and then live, each once and in order.
+   * Records from a position on, history first and then live, each once and in order. `records$` begins to read when it
+   * is subscribed to, and holds the part of the log that it has not read until it is unsubscribed; each subscriber reads
+   * for itself. `status$` says where the reader that began last is.
    *
-   * @example store.subscribe({ from: 'start' }).records$.pipe(filter(isPayment)).subscribe(show);
+   * `records$` fails with `TruncatedError` if `from` has left the log. When the store is closed it completes: after the
+   * last record if it was live, where it is if it was catching up.
+   *
+   * @example
+   * const { records$, status$ } = store.subscribe({ from: 'start', filter: { types: ['MoneyDeposited'] } });
+   * records$.subscribe(show);
+   * status$.subscribe(({ state, lag }) => console.log(state, lag));
    */
   subscribe(options: WatchOptions = {}): CatchUp {
     this.#checkReadable();
-    const { filter } = options;
+    const filter = recordFilter(options.filter, this.#parts.types);
     return catchUp(
       this.#tails,
       { from: this.#from(options.from), filter, name: 'subscribe()' },
@@ -499,7 +551,8 @@ export class EventStore {
   }
 
   /**
-   * The state of one aggregate, or of all of a type, after each of its records from now on.
+   * The state of one aggregate, or of all of a type, after each of its records from now on, with the record. The state
+   * that it is in at the beginning is not among them: `load` has it. Ends as {@link records$} does.
    *
    * @example store.changes(Account, 'a-1').subscribe(({ state, version }) => render(state, version));
    */
@@ -507,23 +560,32 @@ export class EventStore {
     this.#checkReadable();
     const definition = this.#parts.types.of(target);
     const stream = id === undefined ? undefined : streamOf(definition.name, id);
-    return new GuardedObservable<Changed<StateOf<T>>>((subscriber) => {
-      const stop = this.#changes.watch({
-        next: (changes) => {
-          for (const { cell, snapshot, record } of changes) {
-            if (cell.definition !== definition || (stream !== undefined && cell.stream !== stream)) continue;
-            subscriber.next({ ...loaded<StateOf<T>>(cell.id, snapshot.version, snapshot.state), record });
-          }
-        },
-        end: (error) => (error === undefined ? subscriber.complete() : subscriber.error(error)),
-      });
-      return stop;
-    }, this.#parts.onSubscriberError);
+    return liveItems(
+      this.#feed,
+      function* ({ changes }) {
+        for (const { cell, snapshot, record } of changes)
+          if (cell.definition === definition && (stream === undefined || cell.stream === stream))
+            yield Object.freeze({
+              id: cell.id,
+              version: snapshot.version,
+              state: snapshot.state as StateOf<T>,
+              record,
+            });
+      },
+      this.#parts.onSubscriberError,
+    );
   }
 
   /**
    * Starts a durable subscription: `handle` gets every record once it is committed, one at a time, across restarts, at
-   * least once. Its cursor is kept in the log and holds truncation back until {@link unsubscribe}.
+   * least once. Its cursor is kept in the log and holds truncation back, also while it does not run, until
+   * {@link unsubscribe}.
+   *
+   * The cursor is written once there is nothing left to handle, and on the way every 256 records or 200 milliseconds: so
+   * much is handled again after a crash. `stop` and `close` write it too.
+   *
+   * Rejects with `InvalidArgumentError` if one of that name runs already, and with `TruncatedError` if a new one begins
+   * before the oldest position that is left.
    *
    * @example
    * const mailer = await store.subscription('mailer', {
@@ -534,36 +596,87 @@ export class EventStore {
    */
   async subscription(name: string, options: SubscriptionOptions): Promise<Subscription> {
     this.#checkOpen();
-    if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('A subscription needs a name');
+    checkSubscriptionName(name);
+    checkSubscriptionOptions(options);
+    const wanted = recordFilter(options.filter, this.#parts.types);
+    const from = this.#from(options.from ?? 'start');
     if (this.#subscriptions.has(name))
       throw new InvalidArgumentError(`The subscription '${name}' runs already in this store; stop that one first`);
-    const host: SubscriptionHost = {
-      tails: this.#tails,
-      state: () => this.#state.subscription(name),
-      note: (entry) => this.#note(entry),
-      after: this.#parts.after,
-    };
-    let position = this.#state.subscriptions.get(name)?.position;
-    if (position === undefined) {
-      position = this.#from(options.from ?? 'start') - 1;
-      // Known from the start, so that the log it has to read stays.
-      await this.#note({ kind: 'cursor', subscription: name, position });
-      this.#holdFor(name);
+    const started = this.#startSubscription(name, options, wanted, from);
+    this.#subscriptions.set(name, started);
+    try {
+      return await started;
+    } catch (error) {
+      this.#subscriptions.delete(name);
+      throw error;
     }
-    const subscription = new Subscription(name, host, options, position);
-    this.#subscriptions.set(name, subscription);
-    void subscription.done.catch(() => undefined).then(() => this.#subscriptions.delete(name));
-    return subscription;
   }
 
-  /** Ends a durable subscription for good: its cursor and parked records are forgotten, and it holds nothing any more. */
+  async #startSubscription(
+    name: string,
+    options: SubscriptionOptions,
+    wanted: ((record: StoredRecord) => boolean) | undefined,
+    from: number,
+  ): Promise<Subscription> {
+    const { onSubscriberError, after, elapsed } = this.#parts;
+    if (!this.#state.subscriptions.has(name)) {
+      // Held before anything is awaited, so that the log it has to read stays.
+      const release = this.#holds.add(() => ({ name: `subscription '${name}'`, position: from - 1 }));
+      try {
+        const first = this.oldestPosition;
+        if (from < first) throw truncated(from, first);
+        // Known from the start, wherever it stops.
+        await this.#note({ kind: 'cursor', subscription: name, position: from - 1 });
+      } finally {
+        release();
+      }
+    }
+    this.#checkReadable();
+    const host: SubscriptionHost = {
+      tails: this.#tails,
+      after,
+      elapsed,
+      state: () => this.#state.subscriptions.get(name),
+      note: (entry) => this.#note(entry),
+      report: onSubscriberError,
+      ended: () => this.#subscriptions.delete(name),
+    };
+    return new Subscription(name, host, options, wanted, this.#state.subscriptions.get(name)!.position);
+  }
+
+  /**
+   * The durable subscriptions that the store knows: those that run, and those that would go on if they were started.
+   *
+   * @example for (const { name, position } of store.subscriptions()) console.log(name, store.position - position);
+   */
+  subscriptions(): SubscriptionSummary[] {
+    return [...this.#state.subscriptions].map(([name, { position, parked }]) => ({
+      name,
+      position,
+      parked: parked.size,
+      running: this.#subscriptions.has(name),
+    }));
+  }
+
+  /**
+   * Ends a durable subscription for good: its cursor and parked records are forgotten, and it holds nothing any more.
+   * One that runs is stopped first. For a name that is not known it does nothing.
+   *
+   * @example await store.unsubscribe('mailer');
+   */
   async unsubscribe(name: string): Promise<void> {
     this.#checkOpen();
-    await this.#subscriptions.get(name)?.stop();
+    checkSubscriptionName(name);
+    const running = await this.#subscriptions.get(name)?.catch(() => undefined);
+    await running?.stop();
     if (this.#state.subscriptions.has(name)) await this.#note({ kind: 'unsubscribed', subscription: name });
   }
 
-  /** A projection of the store. Throws if it was not given to openStore. */
+  /**
+   * A projection of the store. Throws `InvalidArgumentError` if it was not given to openStore.
+   *
+   * @example store.projection(totals).state.deposited;
+   */
   projection<S extends object>(definition: ProjectionDefinition<S>): Projection<S> {
     this.#checkReadable();
     const projection = this.#projections.get(definition.name);
@@ -573,32 +686,30 @@ export class EventStore {
   }
 
   /**
-   * Folds a projection anew from the first record, while the store goes on; the old state is shown until it has caught
-   * up. Rejects with `TruncatedError` if the log no longer holds the first record.
+   * Folds a projection anew from position 1, while the store goes on; the old state is shown, and kept up to date, until
+   * the new one has caught up and takes its place at once. A rebuild of the same projection that is under way is joined.
+   *
+   * Rejects with `TruncatedError` if the log no longer holds position 1, `ProjectionError` if a handler fails, and
+   * `ClosedError` if the store is closed meanwhile: then the old state stays.
+   *
+   * @example await store.rebuild('totals');
    */
   async rebuild(name: string): Promise<void> {
     this.#checkOpen();
     const projection = this.#projections.get(name);
     if (projection === undefined) throw new InvalidArgumentError(`The store has no projection '${name}'`);
-    await projection.rebuild(this.#tails, this.#parts.engine.log.firstPosition);
-    // The tail that it folded ends with the store, done or not.
-    this.#checkReadable();
+    await projection.rebuild();
   }
 
-  /** Resolves once everything up to `position` is committed and folded into all projections: read your own writes. */
-  async waitFor(position: number): Promise<void> {
+  /**
+   * Resolves once everything up to `position` is committed, and folded into all projections that have not failed. Rejects
+   * with `ClosedError` when the store is closed before, `PoisonedError` when it fails, or the reason of `signal`.
+   *
+   * @example await store.waitFor(position, { signal: AbortSignal.timeout(1000) });
+   */
+  async waitFor(position: number, options: WaitOptions = {}): Promise<void> {
     this.#checkReadable();
-    if (position <= this.position) return;
-    await new Promise<void>((resolve, reject) => {
-      const stop = this.#commits.watch({
-        next: () => {
-          if (this.position < position) return;
-          stop();
-          resolve();
-        },
-        end: (error) => reject(error ?? new ClosedError('The store was closed before that position was reached')),
-      });
-    });
+    await waitUntil(position, () => this.position >= position, this.#feed, options);
   }
 
   /**
@@ -650,10 +761,10 @@ export class EventStore {
     const failures: unknown[] = [];
     const steps = [
       // Subscriptions note how far they came, and a checkpoint its mark: so the pipeline stays open for them.
-      () => Promise.all([...this.#subscriptions.values()].map((subscription) => subscription.stop())),
+      () => Promise.all([...this.#subscriptions.values()].map((running) => stopped(running))),
       () => this.#checkpointer.stop(),
       () => this.#pipeline.close(),
-      async () => this.#endFeeds(undefined),
+      async () => this.#feed.end(undefined),
       () => this.#readers.close(),
       () => this.#parts.engine.log.close(),
     ];
@@ -677,19 +788,17 @@ export class EventStore {
     }
   }
 
-  #endFeeds(error: Error | undefined): void {
-    this.#feed.end(error);
-    this.#changes.end(error);
-    this.#commits.end(error);
-  }
-
   /** A known subscription keeps the log behind its cursor and its parked records, also while it does not run. */
-  #holdFor(name: string): void {
-    this.#holds.add(() => {
-      const state = this.#state.subscriptions.get(name);
-      if (state === undefined) return undefined;
-      const position = Math.min(state.position, ...[...state.parked.keys()].map((parked) => parked - 1));
-      return { name: `subscription '${name}'`, position };
+  #holdForSubscriptions(): void {
+    this.#holds.addAll(() => {
+      const holds: Hold[] = [];
+      for (const [name, { position, parked }] of this.#state.subscriptions) {
+        holds.push({ name: `subscription '${name}'`, position });
+        let oldest = Infinity;
+        for (const one of parked.keys()) oldest = Math.min(oldest, one);
+        if (oldest <= position) holds.push({ name: `a record that '${name}' has parked`, position: oldest - 1 });
+      }
+      return holds;
     });
   }
 
@@ -705,22 +814,13 @@ export class EventStore {
     this.#pipeline.checkOpen();
   }
 
-  /** For tails, which end with the store instead of failing. */
-  async *#readUntilClosed(from: number, upTo: number): AsyncGenerator<StoredRecord, void, undefined> {
-    try {
-      yield* this.#read(from, upTo);
-    } catch (error) {
-      if (!(error instanceof ClosedError && this.#closing !== undefined)) throw error;
-    }
-  }
-
   #checkReadable(): void {
     if (this.#closing !== undefined) throw new ClosedError('The store is closed; open it again');
   }
 
   #from(from: number | 'start' | 'now' = 'now'): number {
     if (from === 'now') return this.position + 1;
-    if (from === 'start') return this.#parts.engine.log.firstPosition;
+    if (from === 'start') return 1;
     if (!Number.isSafeInteger(from) || from < 1)
       throw new InvalidArgumentError(`from must be a position from 1, 'start' or 'now', got ${String(from)}`);
     return from;
@@ -843,7 +943,11 @@ export class EventStore {
   /** The answer to what was done before, or is being done; as durable as is asked for now. */
   #answered<A>(stream: string, commandId: string, durability: Durability): Promise<A> | undefined {
     const receipt = this.#state.receipts.find(stream, commandId);
-    if (receipt !== undefined) return this.#pipeline.settled(durability).then(() => ({ ...receipt }) as A);
+    if (receipt !== undefined) {
+      const answer = { ...receipt } as A;
+      if (this.#pipeline.isDurable(receipt.position, durability)) return Promise.resolve(answer);
+      return this.#pipeline.settled(durability).then(() => answer);
+    }
     const answering = this.#answering.get(receiptKey(stream, commandId));
     if (answering === undefined) return undefined;
     const answer = answering.answer as Promise<A>;
@@ -875,6 +979,7 @@ export class EventStore {
     return definition === undefined ? stream : streamOf(definition.name, stream.slice(definition.name.length + 1));
   }
 
+  /** Committed records of the log. What is committed in memory only is waited for. */
   async *#read(from: number, upTo: number): AsyncGenerator<StoredRecord, void, undefined> {
     await this.#pipeline.written(upTo);
     yield* readRecords(this.#parts.engine.log, this.#parts.types, from, upTo);
@@ -882,27 +987,37 @@ export class EventStore {
 
   /** Makes acknowledged entries visible: to the next load, to projections, and then to whoever watches. */
   #commit(entries: readonly StagedEntry[], firstPosition: number, bytes: number): void {
-    if (!this.#feed.watched && !this.#changes.watched && this.#state.projections.size === 0) {
+    const { projections } = this.#state;
+    const { watched } = this.#feed;
+    if (!watched && projections.size === 0) {
       // Nobody looks at records: none are made.
       let position = firstPosition;
       for (const { entry, snapshot } of entries) this.#state.apply(entry, position++, snapshot);
       this.#checkpointer.note(entries.length, bytes);
-      if (this.#commits.watched) this.#commits.publish([position - 1]);
       return;
     }
     const records: StoredRecord[] = [];
     const changes: Change[] = [];
-    for (const [index, { entry, cell, snapshot }] of entries.entries()) {
-      const record = this.#state.commit(entry, firstPosition + index, snapshot);
-      if (record === undefined) continue;
-      for (const fold of this.#state.projections.values()) fold.fold(record);
+    let position = firstPosition - 1;
+    for (const { entry, cell, snapshot } of entries) {
+      position++;
+      this.#state.apply(entry, position, snapshot);
+      if (entry.kind !== 'record') continue;
+      const record = recordOf(entry, position);
+      for (const fold of projections.values()) this.#fold(fold, record);
+      if (!watched) continue;
       records.push(record);
       if (cell !== undefined && snapshot !== undefined) changes.push({ cell, snapshot, record });
     }
     this.#checkpointer.note(entries.length, bytes);
-    if (records.length > 0) this.#feed.publish(records);
-    if (changes.length > 0) this.#changes.publish(changes);
-    this.#commits.publish([firstPosition + entries.length - 1]);
+    if (watched) this.#feed.publish({ position, records, changes });
+  }
+
+  #fold(fold: ProjectionFold, record: StoredRecord): void {
+    if (fold.failure !== undefined) return;
+    fold.fold(record);
+    // Reported once; from then on it can be asked for.
+    if (fold.failure !== undefined) this.#parts.onSubscriberError(fold.failure);
   }
 }
 
@@ -927,13 +1042,6 @@ interface Command<T extends Target, R> extends AppendFacts {
   readonly commandId: string | undefined;
   readonly expectedVersion: ExpectedVersion;
   readonly retry: number;
-}
-
-/** A record and the state that it led to. */
-interface Change {
-  readonly cell: Cell;
-  readonly snapshot: Snapshot;
-  readonly record: StoredRecord;
 }
 
 /** All aggregates of a store as of one position. */
@@ -964,6 +1072,17 @@ export class StoreView {
 
 function loaded<S>(id: string, version: number, state: unknown): Loaded<S> {
   return Object.freeze({ id, version, state: state as S });
+}
+
+/** Resolves once a subscription that runs or is being started has ended. */
+async function stopped(running: Promise<Subscription>): Promise<void> {
+  const subscription = await running.catch(() => undefined);
+  await subscription?.stop();
+}
+
+function checkSubscriptionName(name: string): void {
+  if (typeof name !== 'string' || name === '' || !name.isWellFormed())
+    throw new InvalidArgumentError(`A subscription is named by a text that is not empty, got ${JSON.stringify(name)}`);
 }
 
 /** In the place of a stream, for receipts of appends: no stream is called that. */

@@ -9,15 +9,23 @@ export interface Hold {
 }
 
 export class Holds {
-  readonly #holds = new Set<() => Hold | undefined>();
+  readonly #holds = new Set<() => readonly Hold[]>();
 
   /** Adds a hold whose position may move; `undefined` while it holds nothing. Returns how to give it up. */
   add(hold: () => Hold | undefined): () => void {
-    this.#holds.add(hold);
-    return () => void this.#holds.delete(hold);
+    return this.addAll(() => {
+      const current = hold();
+      return current === undefined ? [] : [current];
+    });
+  }
+
+  /** Adds any number of holds. Returns how to give them up. */
+  addAll(holds: () => readonly Hold[]): () => void {
+    this.#holds.add(holds);
+    return () => void this.#holds.delete(holds);
   }
 
   current(): Hold[] {
-    return [...this.#holds].map((hold) => hold()).filter((hold) => hold !== undefined);
+    return [...this.#holds].flatMap((holds) => holds());
   }
 }

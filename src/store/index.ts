@@ -4,6 +4,7 @@ export { openStore, type OpenStoreOptions } from './open-store.js';
 export type {
   AppendOptions,
   Appended,
+  Changed,
   EventStore,
   Executed,
   ExecuteOptions,
@@ -12,11 +13,27 @@ export type {
   StateOf,
   StoreView,
   StreamAppend,
+  SubscriptionSummary,
   Target,
+  WatchOptions,
 } from './event-store.js';
 export { ANY, ConcurrencyError, NO_STREAM, STREAM_EXISTS, type ExpectedVersion } from './expected-version.js';
-export { defineProjection } from './projection.js';
-export { SubscriptionError, type SubscriptionOptions } from './subscription.js';
+export { defineProjection, ProjectionError, type ProjectionDefinition, type ProjectionOptions } from './projection.js';
+export type { Projection } from './live-projection.js';
+export type { WaitOptions } from './wait.js';
+export {
+  SubscriptionError,
+  type AfterRetries,
+  type HandleContext,
+  type OnErrorOptions,
+  type ParkedRecord,
+  type Subscription,
+  type SubscriptionOptions,
+  type SubscriptionStatus,
+} from './subscription.js';
+export type { CatchUp } from './observables.js';
+export type { WatchStatus } from './tail.js';
+export type { RecordFilter, RecordSelection } from './record-filter.js';
 export type { StoreRecovery } from './boot.js';
 export type { Durability } from './durability.js';
 export type { ReadOptions, ReadStreamOptions } from './reading.js';

@@ -8,6 +8,7 @@ import { checkDurability, type Durability } from './durability.js';
 import type { Engine, EngineSource } from './event-log.js';
 import { EventStore, type Target } from './event-store.js';
 import { prepareFileEngine, type FileEngineOptions } from './file-engine.js';
+import { reportSubscriberError } from './observables.js';
 import type { ProjectionDefinition } from './projection.js';
 import { StoreState } from './store-state.js';
 import { nodeTimers, type After } from './timers.js';
@@ -48,7 +49,10 @@ export interface OpenStoreOptions {
    * `store.checkpointStatus` shows it. Default: a process warning with the code `CAIRN_CHECKPOINT`.
    */
   readonly onCheckpointFailure?: (error: Error) => void;
-  /** Told what subscribers throw. Default: a process warning. */
+  /**
+   * Told what subscribers throw, and why a subscription or a projection stopped. Default: RxJS's
+   * `config.onUnhandledError` if it is set, else a process warning with the code `CAIRN_SUBSCRIBER`.
+   */
   readonly onSubscriberError?: (error: unknown) => void;
 }
 
@@ -104,7 +108,7 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
       after: options.after ?? nodeTimers,
       elapsed,
       onCheckpointFailure: options.onCheckpointFailure ?? warnOfCheckpoint,
-      onSubscriberError: options.onSubscriberError ?? warn,
+      onSubscriberError: harmless(options.onSubscriberError ?? reportSubscriberError),
     });
   } catch (error) {
     await engine.log.close().catch(() => undefined);
@@ -145,8 +149,19 @@ function warnOfCheckpoint(error: Error): void {
   );
 }
 
-function warn(error: unknown): void {
-  process.emitWarning(`A subscriber of a store threw: ${error instanceof Error ? error.stack : String(error)}`, {
-    code: 'CAIRN_SUBSCRIBER',
-  });
+/** A report that fails has nobody left to be reported to but the process. */
+function harmless(report: (error: unknown) => void): (error: unknown) => void {
+  return (error) => {
+    const failed = (failure: unknown): void => {
+      process.emitWarning(`onSubscriberError threw: ${String(failure)}, when told of: ${String(error)}`, {
+        code: 'CAIRN_SUBSCRIBER',
+      });
+    };
+    try {
+      const result: unknown = report(error);
+      if (result instanceof Promise) result.catch(failed);
+    } catch (failure) {
+      failed(failure);
+    }
+  };
 }

@@ -2,9 +2,9 @@
 // store. Like reducers they are pure functions of a draft; unlike reducers, one that throws stops only itself.
 
 import { createHash } from 'node:crypto';
-import { reduce, type AggregateDefinition, type Draft, type ReadonlyState } from '../aggregate/index.js';
+import { reduce, ReducerError, type AggregateDefinition, type Draft, type ReadonlyState } from '../aggregate/index.js';
 import { copyPlainData } from '../codec/index.js';
-import { InvalidArgumentError } from '../errors/index.js';
+import { CairnError, InvalidArgumentError } from '../errors/index.js';
 import type { StoredRecord } from './record.js';
 
 /** What is folded for one event type. What it returns is ignored. */
@@ -22,8 +22,12 @@ export interface ProjectionDefinition<S extends object = object> {
 }
 
 export interface ProjectionOptions<S extends object> {
-  /** Version of the state's shape, from 1: a higher one than a checkpoint's makes the store rebuild it. Default 1. */
+  /**
+   * Version of what the handlers make, from 1. Raise it when they make something else of the same records: another version
+   * than a checkpoint's is built anew from the log when the store is opened. Default 1.
+   */
   readonly version?: number;
+  /** State before the first record: plain data; copied. */
   readonly initial: S;
   /** By event type, of whatever stream. */
   readonly on: Readonly<Record<string, (state: Draft<S>, record: StoredRecord<never>) => void>>;
@@ -32,7 +36,10 @@ export interface ProjectionOptions<S extends object> {
 }
 
 /**
- * Defines a projection.
+ * Defines a projection: state folded over the records of all streams, for `openStore({ projections })`. Handlers change a
+ * draft, as reducers do, and must be pure: they run again whenever the state is built anew.
+ *
+ * Throws `InvalidArgumentError` for what is no definition, `EncodeError` for an initial state that is not plain data.
  *
  * @example
  * const totals = defineProjection('totals', {
@@ -44,32 +51,54 @@ export function defineProjection<S extends object>(
   name: string,
   options: ProjectionOptions<S>,
 ): ProjectionDefinition<S> {
+  if (typeof name !== 'string' || name === '' || !name.isWellFormed())
+    throw new InvalidArgumentError(`A projection is named by a text that is not empty, got ${JSON.stringify(name)}`);
+  if (!isObject(options)) throw new InvalidArgumentError(`projection '${name}': say what it is: { initial, on }`);
   const { version = 1, initial, on, filter } = options;
-  if (typeof name !== 'string' || name === '') throw new InvalidArgumentError('A projection needs a name');
   if (!Number.isSafeInteger(version) || version < 1)
     throw new InvalidArgumentError(`projection '${name}': the version must be a whole number from 1, got ${version}`);
-  const handlers = new Map(Object.entries(on)) as Map<string, ProjectionHandler>;
+  if (!isObject(initial))
+    throw new InvalidArgumentError(`projection '${name}': the initial state must be an object or an array`);
+  if (filter !== undefined && typeof filter !== 'function')
+    throw new InvalidArgumentError(`projection '${name}': the filter must be a function`);
+  const handlers = new Map(Object.entries(isObject(on) ? on : {})) as Map<string, ProjectionHandler>;
   if (handlers.size === 0) throw new InvalidArgumentError(`projection '${name}': there is no handler in 'on'`);
-  const hash = createHash('sha256').update(JSON.stringify(initial)).update(String(filter));
+  for (const [type, handler] of handlers)
+    if (typeof handler !== 'function')
+      throw new InvalidArgumentError(`projection '${name}': the handler of '${type}' must be a function`);
+  const copy = copyPlainData(initial);
+  const hash = createHash('sha256').update(JSON.stringify(copy)).update(String(filter));
   for (const [type, handler] of [...handlers].sort(([a], [b]) => (a < b ? -1 : 1)))
     hash.update(`${type}\0${String(handler)}\0`);
   return {
     name,
     version,
-    initial: copyPlainData(initial),
+    initial: copy,
     on: handlers,
     fingerprint: hash.digest('hex').slice(0, 16),
     filter,
   };
 }
 
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+/**
+ * A handler of a projection failed; `entryId` is the position of the record. The state is as before it, and nothing is
+ * folded any more.
+ */
+export class ProjectionError extends CairnError {
+  readonly code = 'CAIRN_PROJECTION';
+}
+
 /** A projection's state at a position, and its failure if it has one. */
 export class ProjectionFold<S extends object = object> {
   readonly definition: ProjectionDefinition<S>;
   state: ReadonlyState<S>;
-  /** Every record up to here is folded, if it is about this projection. */
+  /** Every record up to here is folded, if it is about this projection; the last one that was looked at. */
   position = 0;
-  failure: Error | undefined;
+  failure: ProjectionError | undefined;
   readonly #aggregate: AggregateDefinition<unknown>;
 
   constructor(definition: ProjectionDefinition<S>) {
@@ -83,22 +112,32 @@ export class ProjectionFold<S extends object = object> {
   replace(other: ProjectionFold<S>): void {
     this.state = other.state;
     this.position = other.position;
-    this.failure = undefined;
+    this.failure = other.failure;
   }
 
-  /** Folds a record. Returns whether the state changed. After a failure nothing is folded any more. */
-  fold(record: StoredRecord): boolean {
-    if (this.failure !== undefined) return false;
-    const { on, filter } = this.definition;
-    const before = this.state;
+  /** Goes on from a state that was folded before. */
+  restore(state: ReadonlyState<S>, position: number): void {
+    this.state = state;
+    this.position = position;
+  }
+
+  /** Folds the next record. After a failure nothing is folded any more. Never throws. */
+  fold(record: StoredRecord): void {
+    if (this.failure !== undefined) return;
+    const { name, on, filter } = this.definition;
     try {
       if (on.has(record.type) && (filter === undefined || filter(record)))
         this.state = reduce(this.#aggregate, this.state, record as never) as ReadonlyState<S>;
     } catch (error) {
-      this.failure = error as Error;
-      return false;
+      const cause = error instanceof ReducerError && error.cause !== undefined ? error.cause : error;
+      const message = cause instanceof Error ? cause.message : String(cause);
+      this.failure = new ProjectionError(
+        `The projection '${name}' stopped before position ${record.position}: folding '${record.type}' failed with: ` +
+          `${message.toWellFormed()}. Mend it and open the store again: it goes on with that record`,
+        { entryId: record.position, cause },
+      );
+      return;
     }
     this.position = record.position;
-    return this.state !== before;
   }
 }

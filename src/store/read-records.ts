@@ -3,7 +3,7 @@
 import { ByteReader } from '../bytes/byte-reader.js';
 import { currentEventVersion, upcast } from '../aggregate/index.js';
 import { DecodeError } from '../errors/index.js';
-import { decodeEntry, type StoreEntry } from './entry.js';
+import { decodeEntry, deepFreeze, type StoreEntry } from './entry.js';
 import type { EventLog } from './event-log.js';
 import type { StoredRecord } from './record.js';
 import { recordOf } from './store-state.js';
@@ -19,7 +19,7 @@ export async function* readRecords(
   const reader = new ByteReader();
   for await (const { position, payload } of log.read(from, upTo)) {
     const entry = decodeAt(reader.reset(payload, 0, payload.length), position);
-    if (entry.kind === 'record') yield current(types, recordOf(entry, position), entry.eventVersion);
+    if (entry.kind === 'record') yield currentRecord(types, entry, position);
   }
 }
 
@@ -31,9 +31,15 @@ function decodeAt(reader: ByteReader, position: number): StoreEntry {
   }
 }
 
-/** The record with its data in the current version of its event. */
-function current(types: AggregateTypes, record: StoredRecord, eventVersion: number): StoredRecord {
+/** The record that an entry is, with its data in the current version of its event. */
+export function currentRecord(
+  types: AggregateTypes,
+  entry: StoreEntry & { readonly kind: 'record' },
+  position: number,
+): StoredRecord {
+  const record = recordOf(entry, position);
+  const { type, eventVersion } = entry;
   const definition = types.ofStream(record.stream);
-  if (definition === undefined || currentEventVersion(definition, record.type) === eventVersion) return record;
-  return Object.freeze({ ...record, data: upcast(definition, record.type, record.data, eventVersion) });
+  if (definition === undefined || currentEventVersion(definition, type) === eventVersion) return record;
+  return Object.freeze({ ...record, data: deepFreeze(upcast(definition, type, record.data, eventVersion)) });
 }

@@ -12,8 +12,15 @@ import type { AggregateTypes } from './types.js';
 export interface SubscriptionState {
   /** Everything up to here was handled, parked or skipped. */
   position: number;
-  /** Parked records by position, with the error each ended in. */
-  readonly parked: Map<number, string>;
+  /** Parked records by position. */
+  readonly parked: Map<number, Parked>;
+}
+
+/** Why a record was set aside. */
+export interface Parked {
+  readonly error: string;
+  /** How often it was tried. */
+  readonly attempts: number;
 }
 
 export class StoreState {
@@ -69,11 +76,18 @@ export class StoreState {
       case 'cursor':
         this.subscription(entry.subscription).position = entry.position;
         return;
-      case 'parked':
-        this.subscription(entry.subscription).parked.set(entry.position, entry.error);
+      case 'parked': {
+        const { subscription, position, error, attempts } = entry;
+        const known = this.subscriptions.get(subscription);
+        // It may have been given up meanwhile; then it does not come back.
+        if (known === undefined) return;
+        known.parked.set(position, { error, attempts });
+        // Everything before was handled. One entry for both, so that no crash comes in between.
+        known.position = Math.max(known.position, position);
         return;
+      }
       case 'unparked':
-        this.subscription(entry.subscription).parked.delete(entry.position);
+        this.subscriptions.get(entry.subscription)?.parked.delete(entry.position);
         return;
       case 'unsubscribed':
         this.subscriptions.delete(entry.subscription);

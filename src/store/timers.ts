@@ -6,9 +6,12 @@
  */
 export type After = (milliseconds: number, call: () => void, background?: boolean) => () => void;
 
+/** The longest that Node waits; for more it would not wait at all. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** The timers of Node. */
 export const nodeTimers: After = (milliseconds, call, background = false) => {
-  const timer = setTimeout(call, milliseconds);
+  const timer = setTimeout(call, Math.min(milliseconds, LONGEST_MS));
   if (background) timer.unref();
   return () => clearTimeout(timer);
 };

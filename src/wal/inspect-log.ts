@@ -4,7 +4,7 @@ import { CorruptionError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import { walLayout } from './layout.js';
 import { readSegmentChain, type Segment } from './segment-chain.js';
-import { checkSealedSegment, judgeEnd, scannerOf, type TornTail } from './tail.js';
+import { checkSealedSegment, endOrMore, scannerOf, type TornTail } from './tail.js';
 
 export interface LogExtent {
   readonly logId: number | undefined;
@@ -61,10 +61,16 @@ export async function readEnd(
   const file = await directory.open(segment.path, 'read');
   try {
     const fileSize = await file.size();
-    const scanner = scannerOf(file, fileSize, segment, { upTo });
-    while ((await scanner.next()) !== undefined);
-    if (scanner.lastId >= upTo) return { lastEntryId: scanner.lastId, tornTail: undefined };
-    if (durableId !== undefined) return await judgeEnd(scanner, file, fileSize, segment, durableId);
+    let scanner = scannerOf(file, fileSize, segment, { upTo });
+    for (let known = durableId; ;) {
+      while ((await scanner.next()) !== undefined);
+      if (scanner.lastId >= upTo) return { lastEntryId: scanner.lastId, tornTail: undefined };
+      if (known === undefined) break;
+      const ended = await endOrMore(scanner, file, fileSize, segment, known, { upTo });
+      if (ended.more === undefined) return ended.end();
+      known = Math.max(known, scanner.durableId);
+      scanner = ended.more;
+    }
     checkSealedSegment(scanner, segment, undefined);
     return { lastEntryId: scanner.lastId, tornTail: undefined };
   } finally {

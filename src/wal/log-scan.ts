@@ -7,7 +7,7 @@ import type { FrameBlock } from './frame-scanner.js';
 import { checkReaches } from './inspect-log.js';
 import type { LogLayout } from './layout.js';
 import { readSegmentChain, type Segment, type SegmentChain } from './segment-chain.js';
-import { checkSealedSegment, judgeEnd, scannerOf, type LogEnd, type TornTail } from './tail.js';
+import { checkSealedSegment, endOrMore, scannerOf, type LogEnd, type TornTail } from './tail.js';
 
 /**
  * What replay does with an interrupted write at the end of the log. `bestEffort` ends before it; `strict` throws
@@ -136,25 +136,29 @@ export class LogScan {
     try {
       const fileSize = await file.size();
       const mark = this.#beginWith?.segmentId === segment.segmentId ? this.#beginWith.mark : undefined;
-      const scanner = scannerOf(file, fileSize, segment, {
-        ...(from === undefined ? {} : { from }),
-        ...(upTo === undefined ? {} : { upTo }),
-        ...(mark === undefined ? {} : { mark }),
-      });
-      for (let block = await scanner.next(); block !== undefined; block = await scanner.next()) {
-        this.lastEntryId = block.firstId + block.count - 1;
-        yield block;
+      const wanted = { ...(from === undefined ? {} : { from }), ...(upTo === undefined ? {} : { upTo }) };
+      let scanner = scannerOf(file, fileSize, segment, mark === undefined ? wanted : { ...wanted, mark });
+      let block = await scanner.next();
+      for (let knownDurableId = durableId ?? 0; ;) {
+        for (; block !== undefined; block = await scanner.next()) {
+          this.lastEntryId = block.firstId + block.count - 1;
+          yield block;
+        }
+        this.lastEntryId =
+          upTo === undefined ? scanner.lastId : Math.min(scanner.lastId, Math.max(upTo, startEntryId - 1));
+        if (!isLast || (upTo !== undefined && scanner.lastId >= upTo)) break;
+        const ended = await endOrMore(scanner, file, fileSize, segment, knownDurableId, wanted);
+        if (ended.more === undefined) {
+          this.end = ended.end();
+          break;
+        }
+        knownDurableId = Math.max(knownDurableId, scanner.durableId);
+        ({ more: scanner, block } = ended);
       }
       this.bytesRead += scanner.validEnd - (mark?.offset ?? segment.header.bytes);
-      this.lastEntryId =
-        upTo === undefined ? scanner.lastId : Math.min(scanner.lastId, Math.max(upTo, startEntryId - 1));
       if (upTo !== undefined && scanner.lastId >= upTo) return;
-      if (!isLast) {
-        checkSealedSegment(scanner, segment, nextStartId);
-        return;
-      }
-      this.end = await judgeEnd(scanner, file, fileSize, segment, durableId ?? 0);
-      if (this.end.tornTail !== undefined) this.#torn(this.end.tornTail, this.lastEntryId + 1);
+      if (!isLast) checkSealedSegment(scanner, segment, nextStartId);
+      else if (this.end?.tornTail !== undefined) this.#torn(this.end.tornTail, this.lastEntryId + 1);
     } finally {
       await file.close();
     }

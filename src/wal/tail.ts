@@ -15,7 +15,7 @@ import { CorruptionError } from '../errors/index.js';
 import type { FileHandle } from '../storage/index.js';
 import { readFully } from '../storage/index.js';
 import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES } from './format.js';
-import { findDurableIdBehind, FrameScanner } from './frame-scanner.js';
+import { findDurableIdBehind, FrameScanner, type FrameBlock } from './frame-scanner.js';
 import type { Segment } from './segment-chain.js';
 
 /** The remains of an interrupted write at the end of a log. */
@@ -115,6 +115,39 @@ export async function judgeEnd(
         ? undefined
         : { segmentId, path, offset: damage.offset, bytes: damage.bytes, reason: damage.reason },
   };
+}
+
+/**
+ * {@link judgeEnd} for readers, who hold no lock. A writer that is at work beside them fills preallocated zeros while they
+ * look at them: what seemed to be the end, or damage in front of what was written meanwhile, may be whole by now. Then
+ * there is `more`, a scanner that goes on from there, and its first block. Otherwise `end` returns or throws the verdict.
+ */
+export async function endOrMore(
+  scanner: FrameScanner,
+  file: FileHandle,
+  fileSize: number,
+  segment: Segment,
+  knownDurableId: number,
+  range: { readonly from?: number; readonly upTo?: number },
+): Promise<
+  | { readonly more: FrameScanner; readonly block: FrameBlock | undefined }
+  | { readonly more: undefined; readonly end: () => LogEnd }
+> {
+  const end = await judgeEnd(scanner, file, fileSize, segment, knownDurableId).then(
+    (verdict) => () => verdict,
+    (error: unknown) => (): never => {
+      throw error;
+    },
+  );
+  if (scanner.damage !== undefined) {
+    const more = scannerOf(file, fileSize, segment, {
+      ...range,
+      mark: { id: scanner.lastId, offset: scanner.validEnd },
+    });
+    const block = await more.next();
+    if (more.validEnd > scanner.validEnd) return { more, block };
+  }
+  return { more: undefined, end };
 }
 
 /** Checks that a segment with a successor is whole and leads up to it. */

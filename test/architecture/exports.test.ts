@@ -31,6 +31,7 @@ const EXPORTS: Record<string, readonly string[]> = {
     'NotFoundError',
     'PathError',
     'PoisonedError',
+    'ProjectionError',
     'RecordLog',
     'RecordLogReader',
     'RecoveryError',

@@ -2,7 +2,7 @@
 
 import { expect } from 'chai';
 import { logScripts } from './lanes/log-scripts.js';
-import { storeScripts } from './lanes/store-scripts.js';
+import { chainScripts, storeScripts } from './lanes/store-scripts.js';
 import type { Lane } from './lanes/lane.js';
 
 /** Lanes and the situations that even their short form must meet. */
@@ -35,6 +35,15 @@ const lanes: readonly (readonly [Lane, readonly string[]])[] = [
       'entries kept that nobody was promised',
       'entries lost that nobody was promised',
       'torn payload',
+    ],
+  ],
+  [
+    chainScripts,
+    [
+      'crash in checkpoint',
+      'crash in removing checkpoints',
+      'fell back to an older checkpoint',
+      'recovered from a chain',
     ],
   ],
 ];

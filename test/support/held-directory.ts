@@ -3,7 +3,7 @@
 import type { Directory } from 'cairnlog';
 import type { FileHandle, FileInfo, Lock, OpenMode } from 'cairnlog/storage';
 
-type Held = 'write' | 'datasync' | 'create' | 'read' | 'rename';
+type Held = 'write' | 'datasync' | 'create' | 'read' | 'rename' | 'remove';
 
 export class HeldDirectory implements Directory {
   /** Operations of these kinds wait for {@link release}. */
@@ -57,7 +57,8 @@ export class HeldDirectory implements Directory {
     await this.pass('rename');
     return this.#inner.rename(from, to);
   }
-  remove(path: string): Promise<void> {
+  async remove(path: string): Promise<void> {
+    await this.pass('remove');
     return this.#inner.remove(path);
   }
   syncDirectory(path: string): Promise<void> {

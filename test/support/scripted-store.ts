@@ -9,6 +9,7 @@ import {
   defineProjection,
   openStore,
   Reduces,
+  type CheckpointResult,
   type Directory,
   type Durability,
   type Event,
@@ -16,18 +17,25 @@ import {
   type Of,
   type StoredRecord,
 } from 'cairnlog';
-import { FaultyDirectory, SimulatedDisk, type DiskOperation } from 'cairnlog/testing';
+import { FaultyDirectory, SimulatedDisk, type DiskOperation, type Fault } from 'cairnlog/testing';
 import { expect } from 'chai';
 import { bytesOf } from './seed.js';
 
 export const storeSteps = ['small', 'roll', 'batch', 'checkpoint', 'truncate', 'reopen'] as const;
-export type StoreStep = (typeof storeSteps)[number];
+/** And some for checkpoints that build on one another. `damage`: a bit flips in a file while the store is closed. */
+export const chainSteps = [...storeSteps, 'full checkpoint', 'damage the newest', 'damage its base'] as const;
+export type StoreStep = (typeof chainSteps)[number];
 
 export interface StoreScriptOptions {
   readonly segmentBytes: number;
   readonly durability: Durability;
   /** Checkpoints that are kept. */
   readonly retain: number;
+  /**
+   * Streams that are there from the beginning, with one record each. With some of them, a checkpoint holds only what
+   * changed since the one before.
+   */
+  readonly streams?: number;
 }
 
 type Noted = Event<'Noted', { text: string }>;
@@ -62,7 +70,7 @@ export const order = defineProjection('order', {
 });
 
 export interface Attempt {
-  readonly id: 'a' | 'b';
+  readonly id: string;
   readonly text: string;
   /** Of a command with an id. */
   readonly commandId?: string;
@@ -110,7 +118,11 @@ export function openNotes(
     aggregates: [Notes],
     projections: [order],
     durability: options.durability,
-    checkpoint: { records: 1_000_000, retain: options.retain },
+    checkpoint: {
+      records: 1_000_000,
+      retain: options.retain,
+      changesAboveBytes: options.streams === undefined ? Infinity : 1,
+    },
     now: () => 0,
     files: {
       segmentBytes: options.segmentBytes,
@@ -133,19 +145,22 @@ export function openNotes(
 export class ScriptedStore {
   readonly promises = new StorePromises();
   readonly disk = new SimulatedDisk();
-  watch: (operation: DiskOperation) => void = () => undefined;
+  watch: (operation: DiskOperation) => Fault | void = () => undefined;
   readonly #options: StoreScriptOptions;
   readonly #directory: FaultyDirectory;
   readonly #random = bytesOf('scripted store');
   #store: EventStore | undefined;
+  /** What the last checkpoint was. */
+  lastCheckpoint: CheckpointResult | undefined;
 
   constructor(options: StoreScriptOptions) {
     this.#options = options;
     this.#directory = new FaultyDirectory(this.disk, (operation) => {
-      this.watch(operation);
+      const fault = this.watch(operation);
+      if (fault !== undefined) return fault;
       // A sync takes its time: whoever goes on before it is done is seen to.
       if (operation.kind !== 'datasync' && operation.kind !== 'syncDirectory') return undefined;
-      const until = new Promise((resolve) => setImmediate(resolve)).then(() => this.watch(operation));
+      const until = new Promise((resolve) => setImmediate(resolve)).then(() => void this.watch(operation));
       return { kind: 'wait', until };
     });
   }
@@ -160,11 +175,16 @@ export class ScriptedStore {
     promises.durable = Math.max(promises.durable, store.position);
     promises.flushed = Math.max(promises.flushed, store.position);
     expect(store.projection(order).state.texts).to.deep.equal(promises.attempted.map(({ text }) => text));
-    store.records$.subscribe((record) => this.#show(record));
+    store.records$.subscribe({
+      next: (record) => this.#show(record),
+      // A store that fails says so to whoever appends.
+      error: () => undefined,
+    });
     await store.subscription('watcher', {
       from: 'start',
       handle: (record) => void promises.handled.add(record.position),
     });
+    if (promises.attempted.length === 0 && this.#options.streams !== undefined) await this.#fill(this.#options.streams);
     await settled();
   }
 
@@ -181,11 +201,18 @@ export class ScriptedStore {
       case 'batch':
         await Promise.all([this.#append(), this.#note('b', `beside ${promises.attempted.length + 1}`)]);
         break;
-      case 'checkpoint': {
-        const { position } = await store.checkpoint();
-        promises.checkpointed = position;
+      case 'checkpoint':
+      case 'full checkpoint':
+        this.lastCheckpoint = await store.checkpoint({ full: step === 'full checkpoint' });
+        promises.checkpointed = this.lastCheckpoint.position;
         break;
-      }
+      case 'damage the newest':
+      case 'damage its base':
+        await store.close();
+        promises.durable = Math.max(promises.durable, store.position);
+        await this.#damage(step === 'damage its base');
+        await this.open();
+        break;
       case 'truncate':
         await store.truncate();
         break;
@@ -200,6 +227,35 @@ export class ScriptedStore {
 
   async end(): Promise<void> {
     await this.#store?.close();
+  }
+
+  async #fill(streams: number): Promise<void> {
+    const { attempted, groups } = this.promises;
+    const first = attempted.length;
+    for (let number = 0; number < streams; number++) attempted.push({ id: `${number}`, text: `first of ${number}` });
+    groups.push([first, attempted.length - 1]);
+    await this.#store!.append(
+      attempted
+        .slice(first)
+        .map(({ id, text }) => ({ stream: `notes-${id}`, events: [{ type: 'Noted', data: { text } }] })),
+    );
+    this.promises.acknowledged = Math.max(this.promises.acknowledged, attempted.length);
+  }
+
+  /** A bit of the newest checkpoint, or of the first one that it builds on, is not what was written. */
+  async #damage(base: boolean): Promise<void> {
+    const last = this.lastCheckpoint;
+    if (last === undefined) return;
+    const { position, buildsOn } = last;
+    const path = `checkpoints/ckpt_${base ? (buildsOn ?? position) : position}.ckpt`;
+    const bytes = this.disk.peek(path)!;
+    const at = bytes.length >> 1;
+    const file = await this.disk.open(path, 'update');
+    await file.write(Uint8Array.of(bytes[at]! ^ 4), at);
+    await file.datasync();
+    await file.close();
+    // Recovery has to do with an older one, or with none; nothing else may be missing because of it.
+    this.promises.checkpointed = 0;
   }
 
   async #note(id: 'a' | 'b', text: string): Promise<void> {

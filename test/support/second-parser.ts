@@ -30,7 +30,7 @@ export type Verdict =
     }
   | { readonly kind: 'refused'; readonly why: string };
 
-interface Frame {
+export interface Frame {
   readonly end: number;
   readonly id: bigint;
   readonly more: boolean;
@@ -38,7 +38,7 @@ interface Frame {
   readonly payload: Buffer;
 }
 
-interface Header {
+export interface Header {
   readonly first: bigint;
   readonly segment: bigint;
   readonly log: bigint;
@@ -156,7 +156,7 @@ function read(files: ReadonlyMap<string, Uint8Array>, single: string | undefined
 }
 
 /** `undefined`: what an interrupted creation may leave. */
-function readHeader(bytes: Buffer, magic: string): Header | undefined {
+export function readHeader(bytes: Buffer, magic: string): Header | undefined {
   if (bytes.length < 8 || bytes.toString('latin1', 0, 4) !== magic) return undefined;
   const version = bytes.readUInt32LE(4);
   // A version that somebody may have meant is another format, not a crash.
@@ -171,7 +171,7 @@ function readHeader(bytes: Buffer, magic: string): Header | undefined {
   };
 }
 
-function readFrame(bytes: Buffer, at: number, salt: number): Frame | undefined {
+export function readFrame(bytes: Buffer, at: number, salt: number): Frame | undefined {
   if (at + 16 > bytes.length) return undefined;
   const word = bytes.readUInt32LE(at);
   const flags = word >>> 28;

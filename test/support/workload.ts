@@ -54,6 +54,8 @@ export class Workload {
   rejected: { phase: string; error: CairnError }[] = [];
   /** Failures that observers were told of. */
   failures = 0;
+  /** Callers who waited together when it failed. */
+  waitersRejected = 0;
   /** Operations on the log that a failed writer went on with. */
   afterFailure: DiskOperation[] = [];
   /** Asked before every operation, after the bookkeeping. */
@@ -118,7 +120,9 @@ export class Workload {
     await this.#step('append together', async () => {
       this.#append();
       const waiting = [this.#durably(), this.#durably(), wal.flush(), this.#durably()];
-      for (const result of await Promise.allSettled(waiting)) if (result.status === 'rejected') throw result.reason;
+      const rejected = (await Promise.allSettled(waiting)).filter((result) => result.status === 'rejected');
+      this.waitersRejected += rejected.length;
+      if (rejected.length > 0) throw rejected[0]!.reason;
     });
     await this.#step('roll', async () => {
       for (let count = 0; count < 7; count++) this.#append();

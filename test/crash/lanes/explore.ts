@@ -44,8 +44,8 @@ export interface Exploration<S extends string, P> {
   readonly tally: Tally;
   readonly random: Random;
   readonly effort: LaneOptions['effort'];
-  /** Of 100 moments, so many are also ends of the process alone. */
-  readonly killPercent: number;
+  /** One of so many moments is also an end of the process alone. */
+  readonly killEvery: number;
   /** Every so many states are cut again while they are recovered. */
   readonly cutRecoveryEvery: number;
 }
@@ -88,7 +88,7 @@ export async function explore<S extends string, P>(exploration: Exploration<S, P
       seen.add(key);
       states.push({ disk: found, hash, promises, where: `${where}, ${what}` });
     }
-    if (random.chance(exploration.killPercent)) killed.push({ disk: disk.copy(), write, promises, where });
+    if (tally.of('moments') % exploration.killEvery === 1) killed.push({ disk: disk.copy(), write, promises, where });
   };
   if (script.length === 0) scripted.watch = look;
   await scripted.open();

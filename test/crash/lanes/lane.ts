@@ -23,8 +23,7 @@ export class Tally {
     try {
       await check();
     } catch (error) {
-      if (this.violations.length < MOST_VIOLATIONS)
-        this.violations.push(`${where()}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      if (this.violations.length < MOST_VIOLATIONS) this.violations.push(`${where()}: ${describe(error)}`);
       this.add('violations');
     }
   }
@@ -41,6 +40,25 @@ export class Tally {
 
 const MOST_VIOLATIONS = 20;
 
+/** A tally as text, and back: parts of a lane are done by other processes. */
+export interface WrittenTally {
+  readonly counts: [string, number][];
+  readonly marks: [string, number][];
+  readonly violations: string[];
+  readonly images: string[];
+}
+
+export function writeTally({ counts, marks, violations, images }: Tally): WrittenTally {
+  return { counts: [...counts], marks: [...marks], violations: [...violations], images: [...images] };
+}
+
+export function addTally(tally: Tally, part: WrittenTally): void {
+  for (const [what, count] of part.counts) tally.add(what, count);
+  for (const [situation, count] of part.marks) tally.marks.set(situation, (tally.marks.get(situation) ?? 0) + count);
+  tally.violations.push(...part.violations);
+  for (const image of part.images) tally.images.add(image);
+}
+
 export interface LaneOptions {
   /** Of the work, this part: `index` of `parts`. For doing it in several processes. */
   readonly part: { readonly index: number; readonly parts: number };
@@ -50,6 +68,8 @@ export interface LaneOptions {
 
 export interface Lane {
   readonly name: string;
+  /** Parts that it is done in at full effort. Default 8. */
+  readonly parts?: number;
   /** Counts that must not be zero at full effort. */
   readonly needs: readonly string[];
   run(options: LaneOptions): Promise<Tally>;
@@ -63,4 +83,10 @@ export function* scriptsUpTo<S>(steps: readonly S[], length: number): Generator<
     longest = longest.flatMap((script) => steps.map((step) => script.concat(step)));
     yield* longest;
   }
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = error.stack ?? error.message;
+  return error.cause === undefined ? own : `${own}\nbecause of ${describe(error.cause)}`;
 }

@@ -1,5 +1,4 @@
-// The store, watched and projected: every script of up to three steps, and drawn ones of up to eight, cut at every
-// moment.
+// The store, watched and projected: every script of up to two steps, and drawn ones of up to eight, cut at every moment.
 
 import type { Directory, EventStore } from 'cairnlog';
 import { loseEverything } from 'cairnlog/testing';
@@ -16,7 +15,7 @@ import {
 } from '../../support/scripted-store.js';
 import { randomOf, type Random } from '../../support/seed.js';
 import { explore, type Left, type Oracle } from './explore.js';
-import { scriptsUpTo, Tally, type Lane } from './lane.js';
+import { scriptsUpTo, Tally, type Lane, type LaneOptions } from './lane.js';
 
 const variants: readonly StoreScriptOptions[] = [
   { segmentBytes: 600, durability: 'fsync', retain: 1 },
@@ -24,31 +23,94 @@ const variants: readonly StoreScriptOptions[] = [
   { segmentBytes: 1500, durability: 'memory', retain: 2 },
 ];
 
+const chainVariants: readonly StoreScriptOptions[] = [
+  { segmentBytes: 1500, durability: 'fsync', retain: 2, streams: 40 },
+  { segmentBytes: 1500, durability: 'memory', retain: 2, streams: 40 },
+];
+
 export const storeScripts: Lane = {
   name: 'store scripts',
   needs: ['scripts', 'checks', 'recoveries cut', 'kills'],
-  async run({ part, effort }): Promise<Tally> {
-    const tally = new Tally();
-    const random = randomOf(`store scripts ${part.index}`);
-    let number = 0;
-    for (const options of variants)
-      for (const script of effort === 'short' ? shortScripts() : longScripts(options)) {
-        if (number++ % part.parts !== part.index) continue;
-        await explore({
-          name: `${script.join(', ') || 'open'} (${JSON.stringify(options)})`,
-          script,
-          scripted: new ScriptedStore(options),
-          oracle: new StoreOracle(options, tally, random),
-          tally,
-          random,
-          effort,
-          killPercent: 3,
-          cutRecoveryEvery: 157,
-        });
-      }
-    return tally;
-  },
+  run: (options) =>
+    runScripts('store scripts', variants, options, (variant) =>
+      options.effort === 'short' ? shortScripts() : longScripts(variant),
+    ),
 };
+
+/** Checkpoints of what changed, which build on one another, and some of which are damaged. */
+export const chainScripts: Lane = {
+  name: 'chains of checkpoints',
+  needs: ['scripts', 'checks', 'recoveries cut', 'kills', 'checkpoints of changes cut'],
+  run: (options) =>
+    runScripts('chains of checkpoints', chainVariants, options, (variant) =>
+      options.effort === 'short' ? knownChains().slice(0, 4) : longChains(variant),
+    ),
+};
+
+async function runScripts(
+  name: string,
+  of: readonly StoreScriptOptions[],
+  { part, effort }: LaneOptions,
+  scripts: (options: StoreScriptOptions) => Iterable<StoreStep[]>,
+): Promise<Tally> {
+  const tally = new Tally();
+  const random = randomOf(`${name} ${part.index}`);
+  let number = 0;
+  for (const options of of)
+    for (const script of scripts(options)) {
+      if (number++ % part.parts !== part.index) continue;
+      const scripted = new ScriptedStore(options);
+      await explore({
+        name: `${script.join(', ') || 'open'} (${JSON.stringify(options)})`,
+        script,
+        scripted,
+        oracle: new StoreOracle(options, tally, random),
+        tally,
+        random,
+        effort,
+        killEvery: 31,
+        cutRecoveryEvery: 157,
+      });
+      const last = scripted.lastCheckpoint;
+      if (!script.at(-1)?.endsWith('checkpoint') || last === undefined) continue;
+      if (last.buildsOn !== undefined) tally.add('checkpoints of changes cut');
+      if (last.removedCheckpoints.length > 0) tally.mark('crash in removing checkpoints');
+    }
+  return tally;
+}
+
+/** Where chains are begun, made longer, removed, and left for an older one. */
+function knownChains(): StoreStep[][] {
+  const begun: StoreStep[] = ['checkpoint', 'small', 'checkpoint'];
+  const two: StoreStep[] = [...begun, 'small', 'full checkpoint', 'small', 'checkpoint'];
+  return [
+    begun,
+    [...begun, 'batch', 'checkpoint'],
+    [...two, 'small', 'full checkpoint'],
+    [...two, 'damage its base', 'small', 'checkpoint'],
+    [...two, 'damage the newest', 'small', 'checkpoint', 'truncate'],
+    [...two, 'small', 'full checkpoint', 'small', 'checkpoint', 'damage the newest', 'small', 'full checkpoint'],
+    [...two, 'damage its base', 'small', 'full checkpoint', 'small', 'full checkpoint', 'truncate'],
+    [...two, 'reopen', 'small', 'checkpoint', 'roll', 'checkpoint'],
+  ];
+}
+
+function* longChains(options: StoreScriptOptions): Generator<StoreStep[]> {
+  yield* knownChains();
+  const random = randomOf(`long chains ${options.durability}`);
+  const steps: readonly StoreStep[] = ['small', 'small', 'batch', 'roll', 'full checkpoint', 'truncate', 'reopen'];
+  for (let count = 0; count < 30; count++) {
+    const script: StoreStep[] = ['checkpoint'];
+    const length = 2 + random.integer(4);
+    // One file at a time may be damaged: two checkpoints are kept because of that.
+    const damaged = random.chance(50) ? random.integer(length) : -1;
+    for (let step = 0; step < length; step++) {
+      if (step === damaged) script.push(random.pick(['damage the newest', 'damage its base']));
+      script.push(random.pick(steps), 'checkpoint');
+    }
+    yield script.slice(0, script.length - random.integer(2));
+  }
+}
 
 function* shortScripts(): Generator<StoreStep[]> {
   yield* scriptsUpTo(storeSteps, 1);
@@ -57,14 +119,14 @@ function* shortScripts(): Generator<StoreStep[]> {
 }
 
 function* longScripts(options: StoreScriptOptions): Generator<StoreStep[]> {
-  yield* scriptsUpTo(storeSteps, 3);
   // Drawn from a stream of their own: every part of the lane must come to the same ones.
   const random = randomOf(`long store scripts ${options.durability}`);
-  for (let count = 0; count < 150; count++)
+  for (const script of scriptsUpTo(storeSteps, 3)) if (script.length < 3 || random.chance(33)) yield script;
+  for (let count = 0; count < 60; count++)
     yield Array.from({ length: 4 + random.integer(5) }, () => random.pick(storeSteps));
 }
 
-class StoreOracle implements Oracle<StorePromises> {
+export class StoreOracle implements Oracle<StorePromises> {
   readonly #options: StoreScriptOptions;
   readonly #tally: Tally;
   readonly #random: Random;
@@ -96,6 +158,9 @@ class StoreOracle implements Oracle<StorePromises> {
     const store = await openNotes(disk, this.#options);
     const { tornTail } = store.recovery;
     const kept = expectStore(store, promises, least);
+    if ((store.recovery.checkpoint?.buildsOn.length ?? 0) > 0) this.#tally.mark('recovered from a chain');
+    if (store.recovery.skippedCheckpoints.some(({ reason }) => !reason.includes('another log')))
+      this.#tally.mark('fell back to an older checkpoint');
     if (tornTail !== undefined) this.#tally.mark(tornTail.offset === 0 ? 'torn header' : 'torn payload');
     if (kept > least) this.#tally.mark('entries kept that nobody was promised');
     if (kept < promises.attempted.length) this.#tally.mark('entries lost that nobody was promised');
@@ -176,7 +241,7 @@ async function expectRecords(store: EventStore, { attempted }: StorePromises, ke
   }
   const list = attempted.slice(0, kept);
   expect(texts, 'the records that are left').to.deep.equal(list.slice(kept - texts.length).map(({ text }) => text));
-  for (const wanted of ['a', 'b'] as const) {
+  for (const wanted of ['a', 'b', '3']) {
     const { state, version } = await store.load(Notes, wanted);
     const own = list.filter(({ id }) => id === wanted).map(({ text }) => text);
     expect(state.texts, `the state of '${wanted}'`).to.deep.equal(own);

@@ -34,14 +34,20 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'acknowledges before the sync',
     file: 'wal/commit-loop.js',
-    find: `                if (this.#syncIsDue(this.flushedId))
-                    await this.#sync();`,
-    replace: `                if (this.#syncIsDue(this.flushedId)) {
-                    for (const waiter of this.#waiters)
-                        if (waiter.id <= this.flushedId)
-                            waiter.resolve();
-                    await this.#sync();
-                }`,
+    find: `            if (waiter.id > (waiter.sync ? this.durableId : this.flushedId))`,
+    replace: `            if (waiter.id > this.flushedId)`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'acknowledges before the durable write',
+    file: 'wal/commit-loop.js',
+    find: `            await this.#segment.appendDurably(writer.bytes.subarray(from, writer.length));`,
+    replace: `{
+            this.flushedId = lastId;
+            this.#durable(lastId);
+            this.#answer();
+            await this.#segment.appendDurably(writer.bytes.subarray(from, writer.length));
+        }`,
     killedBy: logScripts,
   },
   {
@@ -118,7 +124,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'does not write again what opening found',
     file: 'wal/open-log.js',
-    find: `        await rewrite(file, from, end.validEnd);`,
+    find: `    await rewrite(file, from, end.validEnd);`,
     replace: ``,
     killedBy: {
       file: 'crash/power-cuts.test.ts',
@@ -128,8 +134,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'leaves a torn tail in the file',
     file: 'wal/open-log.js',
-    find: `        if (end.validEnd < fileSize)
-            await file.truncate(end.validEnd);`,
+    find: `    if (end.validEnd < fileSize)
+        await file.truncate(end.validEnd);`,
     replace: ``,
     killedBy: logScripts,
   },
@@ -257,7 +263,8 @@ export const mutants: readonly Mutant[] = [
     name: 'goes on after a failed operation',
     file: 'wal/commit-loop.js',
     find: `        this.failure = failure;`,
-    replace: ``,
+    replace: `this.#flushTarget = this.flushedId = last;
+        this.#syncTarget = this.durableId;`,
     killedBy: {
       file: 'crash/single-point-faults.test.ts',
       title: 'A fault at every single operation: ENOSPC where something is made longer',
@@ -301,20 +308,20 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'notes a record as handled before it is',
     file: 'store/subscription.js',
-    find: `                if (!(await this.#handle(record)))
-                    break;
-                this.#handled = record.position;`,
+    find: `                this.#handling = true;
+                let goesOn;`,
     replace: `                this.#handled = record.position;
-                await this.#note();
-                if (!(await this.#handle(record)))
-                    break;`,
+                this.#note();
+                await this.#noting;
+                this.#handling = true;
+                let goesOn;`,
     killedBy: storeScripts,
   },
   {
     name: 'leaves the answers to commands out of checkpoints',
     file: 'store/checkpoint-items.js',
-    find: `const receipts = [...state.receipts.entries()];`,
-    replace: `const receipts = [];`,
+    find: `of receipts.entries()) {`,
+    replace: `of []) {`,
     killedBy: storeScripts,
   },
   {
@@ -326,9 +333,9 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'keeps the data of its caller instead of a copy',
-    file: 'store/event-store.js',
-    find: `return { type: event.type, data: copyPlainData(event.data) };`,
-    replace: `return { type: event.type, data: event.data };`,
+    file: 'aggregate/event.js',
+    find: `return Object.freeze({ type, data: copyPlainData(data, 'data') });`,
+    replace: `return Object.freeze({ type, data });`,
     killedBy: {
       file: 'crash/single-rules.test.ts',
       title: 'What is appended does not change when its caller changes it afterwards',

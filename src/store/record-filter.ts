@@ -1,0 +1,50 @@
+// Which records somebody wants: said in data, or by a function.
+
+import { InvalidArgumentError } from '../errors/index.js';
+import type { StoredRecord } from './record.js';
+import type { AggregateTypes } from './types.js';
+
+/** Records of any of these; where several are given, all of them have to agree. */
+export interface RecordSelection {
+  /** Aggregates of the store: classes, and what `defineAggregate` returned. */
+  readonly aggregates?: readonly object[];
+  /** Streams by their whole names, `name-id`. */
+  readonly streams?: readonly string[];
+  /** Event types. */
+  readonly types?: readonly string[];
+  readonly where?: (record: StoredRecord) => boolean;
+}
+
+export type RecordFilter = RecordSelection | ((record: StoredRecord) => boolean);
+
+const KEYS: readonly string[] = ['aggregates', 'streams', 'types', 'where'] satisfies (keyof RecordSelection)[];
+
+/** The filter as a function; `undefined` if everything passes. Throws {@link InvalidArgumentError}. */
+export function recordFilter(
+  filter: RecordFilter | undefined,
+  types: AggregateTypes,
+): ((record: StoredRecord) => boolean) | undefined {
+  if (filter === undefined || typeof filter === 'function') return filter;
+  if (typeof filter !== 'object' || filter === null)
+    throw new InvalidArgumentError('A filter is a function or { aggregates, streams, types, where }');
+  const unknown = Object.keys(filter).find((key) => !KEYS.includes(key));
+  if (unknown !== undefined)
+    throw new InvalidArgumentError(`A filter has no '${unknown}'; it knows ${KEYS.join(', ')}`);
+  const { where } = filter;
+  const definitions = setOf(filter.aggregates?.map((target) => types.of(target)));
+  const streams = setOf(filter.streams);
+  const eventTypes = setOf(filter.types);
+  return (record) =>
+    (eventTypes === undefined || eventTypes.has(record.type)) &&
+    (streams === undefined || streams.has(record.stream)) &&
+    (definitions === undefined || isOf(definitions, types.ofStream(record.stream))) &&
+    (where === undefined || where(record));
+}
+
+function setOf<T>(list: readonly T[] | undefined): ReadonlySet<T> | undefined {
+  return list === undefined ? undefined : new Set(list);
+}
+
+function isOf<T>(set: ReadonlySet<T>, value: T | undefined): boolean {
+  return value !== undefined && set.has(value);
+}
