@@ -7,7 +7,7 @@
 
 import Database from 'better-sqlite3';
 import { BLOCK } from '../workload.mjs';
-import { EVENTS } from './events-payload.mjs';
+import { EVENTS, EVENTS_AS_JSON } from './events-payload.mjs';
 import { SEGMENTS } from './segments-payload.mjs';
 
 /** @import { Contender, Store } from '../contender.js' */
@@ -20,6 +20,9 @@ export const betterSqlite3 = contender(SEGMENTS);
 
 /** @type {Contender} */
 export const betterSqlite3OfEvents = contender(EVENTS);
+
+/** @type {Contender} */
+export const betterSqlite3OfJson = contender(EVENTS_AS_JSON);
 
 /**
  * @template E

@@ -40,7 +40,8 @@ function contender(eventsPerAppend, replay) {
   return {
     how: {
       append: `store.append() of ${eventsPerAppend === 1 ? 'each event by itself' : `${eventsPerAppend} events`} at flush`,
-      replay: replay === replayByOpening ? 'openStore() with a new projection' : 'for await (const record of readAll())',
+      replay:
+        replay === replayByOpening ? 'openStore() with a new projection' : 'for await (const record of readAll())',
     },
     open: async (folder) => ({
       append: (count) => append(folder, count, eventsPerAppend),
@@ -92,7 +93,11 @@ async function replayByReading(dir) {
   const store = await openStore({ dir, checkpoint: NEVER });
   let count = 0;
   let sum = 0;
-  for await (const { data } of /** @type {AsyncGenerator<import("../../../dist/store/index.js").StoredRecord<OrderPlaced>>} */ (store.readAll())) {
+  for await (const {
+    data,
+  } of /** @type {AsyncGenerator<import("../../../dist/store/index.js").StoredRecord<OrderPlaced>>} */ (
+    store.readAll()
+  )) {
     count++;
     sum += data.quantity;
   }

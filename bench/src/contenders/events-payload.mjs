@@ -31,3 +31,11 @@ export const EVENTS = {
     return data.quantity;
   },
 };
+
+/** As most programs do it. @type {import('../payload.js').Payload<Stored>} */
+export const EVENTS_AS_JSON = {
+  ...EVENTS,
+  storedAs: 'JSON',
+  encode: (entry) => Buffer.from(JSON.stringify(entry)),
+  decode: (bytes) => JSON.parse(/** @type {Buffer} */ (bytes).toString()),
+};

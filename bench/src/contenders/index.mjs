@@ -13,18 +13,19 @@ export const CONTENDERS = {
   'bare loop, O_DSYNC': async () => (await import('./bare-loop.mjs')).bareLoopSynced,
   'bare loop, async': async () => (await import('./bare-loop.mjs')).bareLoopAsync,
   'bare loop, sync': async () => (await import('./bare-loop.mjs')).bareLoop,
-  'bare decode loop': async () => (await import('./bare-decode.mjs')).bareDecode,
+  'bare codec loop': async () => (await import('./bare-codec.mjs')).bareCodec,
 };
 
 /** The same for domain events. */
 export const EVENT_CONTENDERS = {
-  cairn: async () => (await import('./cairn-events.mjs')).cairnOfEvents,
-  'cairn, one by one': async () => (await import('./cairn-events.mjs')).cairnOfEventsOneByOne,
+  cairn: async () => (await import('./cairn-event-log.mjs')).cairnEventLog,
+  'cairn, the store': async () => (await import('./cairn-events.mjs')).cairnOfEvents,
+  'cairn, the store, one by one': async () => (await import('./cairn-events.mjs')).cairnOfEventsOneByOne,
   'better-sqlite3': async () => (await import('./better-sqlite3.mjs')).betterSqlite3OfEvents,
+  'better-sqlite3, JSON': async () => (await import('./better-sqlite3.mjs')).betterSqlite3OfJson,
   lmdb: async () => (await import('./lmdb.mjs')).lmdbOfEvents,
   'classic-level': async () => (await import('./classic-level.mjs')).classicLevelOfEvents,
   'event-storage': async () => (await import('./event-storage.mjs')).eventStorageOfEvents,
-  'bare decode loop': async () => (await import('./bare-decode.mjs')).bareDecodeOfEvents,
+  'bare codec loop': async () => (await import('./bare-codec.mjs')).bareCodecOfEvents,
+  'bare codec loop, no names': async () => (await import('./bare-codec.mjs')).bareCodecOfFlatEvents,
 };
-
-/** @typedef {keyof typeof CONTENDERS} ContenderName */

@@ -80,7 +80,10 @@ function contender(payload, useWritemap, block) {
     async open(folder, level) {
       const synced = level === 'fsync';
       // put() reads the bytes later, on another thread.
-      const encoder = synced && reusesBytes ? { encode: (/** @type {E} */ entry) => Buffer.from(encode(entry)), decode } : { encode, decode };
+      const encoder =
+        synced && reusesBytes
+          ? { encode: (/** @type {E} */ entry) => Buffer.from(encode(entry)), decode }
+          : { encode, decode };
       const database = /** @type {Log<E>} */ (
         open({
           path: `${folder}/log.mdb`,

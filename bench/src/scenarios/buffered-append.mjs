@@ -17,6 +17,7 @@ export default {
     'lmdb, without write map',
     'lmdb, 1024 per transaction',
     'lmdb, as documented',
+    'bare codec loop',
   ],
   async round(contender, folder, { entries }) {
     const store = await contender.open(folder, 'flush');

@@ -13,7 +13,13 @@ export default {
   target: 2,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level', 'event-storage'],
-  alsoShown: ['cairn, one by one', 'bare decode loop'],
+  alsoShown: [
+    'cairn, the store',
+    'cairn, the store, one by one',
+    'better-sqlite3, JSON',
+    'bare codec loop',
+    'bare codec loop, no names',
+  ],
   prepare: (contender, folder, size) => replay.prepare?.(contender, folder, quarter(size)) ?? Promise.resolve(),
   round: (contender, folder, size) => replay.round(contender, folder, quarter(size)),
 };

@@ -11,7 +11,7 @@ export default {
   target: 4,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level'],
-  alsoShown: ['lmdb, as documented', 'bare decode loop'],
+  alsoShown: ['lmdb, as documented', 'bare codec loop'],
   async prepare(contender, folder, { entries }) {
     const store = await contender.open(folder, 'flush');
     await store.append(entries);
