@@ -1,11 +1,11 @@
-// No store at all, but the limit of one that encodes with MessagePack in JavaScript. Appending: a loop that encodes entries
-// into a buffer and hands it to the operating system, without frames, checksums, or anything that finds them again (the
-// places of the entries are kept in memory). Replay: a loop that decodes them from a warm buffer, one behind the other.
+// No store at all, but the limit of one with this codec. Appending: a loop that encodes entries into a buffer and hands it
+// to the operating system, without frames, checksums, or anything that finds them again (the places of the entries are
+// kept in memory). Replay: a loop that decodes them from a warm buffer, one behind the other.
 
 import * as fs from 'node:fs';
-import { ByteReader, ByteWriter, messagePackCodec, walEntryCodec } from '../../../dist/wal/index.js';
+import { ByteReader, ByteWriter, walEntryCodec } from '../../../dist/wal/index.js';
 import { WINDOW } from '../workload.mjs';
-import { EVENTS } from './events-payload.mjs';
+import { EVENTS, unpackEvent } from './events-payload.mjs';
 import { SEGMENTS } from './segments-payload.mjs';
 
 /** @import { Contender } from '../contender.js' */
@@ -18,44 +18,15 @@ export const bareCodec = contender("Cairn's codec", walEntryCodec, SEGMENTS.entr
   SEGMENTS.amountOf(entry),
 );
 
-/** @typedef {readonly [number, string, number, string, number, number, { quantity: number }, null]} Positional */
-
 /** @type {Contender} */
 export const bareCodecOfEvents = contender(
-  'an array per record, and its data a map with field names: @msgpack/msgpack',
-  /** @type {Codec<Positional>} */ (messagePackCodec()),
-  (index) => {
-    const { stream, version, type, recordedAt, data } = EVENTS.entryOf(index);
-    return /** @type {const} */ ([0, stream, version, type, 1, recordedAt, data, null]);
+  EVENTS.storedAs,
+  {
+    encode: (entry, writer) => writer.write(EVENTS.encode(entry)),
+    decode: ({ bytes, position, end }) => unpackEvent(bytes, position, end),
   },
-  (entry) => entry[6].quantity,
-);
-
-/** @typedef {readonly [number, string, number, string, number, number, string, string, string, number, number, boolean]} Flat */
-
-/** @type {Contender} */
-export const bareCodecOfFlatEvents = contender(
-  'an array per record that holds the fields of its data in order: @msgpack/msgpack',
-  /** @type {Codec<Flat>} */ (messagePackCodec()),
-  (index) => {
-    const { stream, version, type, recordedAt, data } = EVENTS.entryOf(index);
-    const { orderId, customerId, product, quantity, cents, express } = data;
-    return /** @type {const} */ ([
-      0,
-      stream,
-      version,
-      type,
-      1,
-      recordedAt,
-      orderId,
-      customerId,
-      product,
-      quantity,
-      cents,
-      express,
-    ]);
-  },
-  (entry) => entry[9],
+  EVENTS.entryOf,
+  (entry) => EVENTS.amountOf(entry),
 );
 
 /**

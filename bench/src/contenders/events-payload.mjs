@@ -32,6 +32,18 @@ export const EVENTS = {
   },
 };
 
+/**
+ * An event from its place in a buffer.
+ *
+ * @param {Uint8Array} bytes
+ * @param {number} start
+ * @param {number} end
+ * @returns {Stored}
+ */
+export function unpackEvent(bytes, start, end) {
+  return packr.unpack(bytes, { start, end });
+}
+
 /** As most programs do it. @type {import('../payload.js').Payload<Stored>} */
 export const EVENTS_AS_JSON = {
   ...EVENTS,

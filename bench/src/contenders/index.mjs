@@ -27,5 +27,4 @@ export const EVENT_CONTENDERS = {
   'classic-level': async () => (await import('./classic-level.mjs')).classicLevelOfEvents,
   'event-storage': async () => (await import('./event-storage.mjs')).eventStorageOfEvents,
   'bare codec loop': async () => (await import('./bare-codec.mjs')).bareCodecOfEvents,
-  'bare codec loop, no names': async () => (await import('./bare-codec.mjs')).bareCodecOfFlatEvents,
 };

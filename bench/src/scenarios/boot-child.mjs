@@ -1,15 +1,12 @@
-// Child of boot: writes a store of so many records and takes a checkpoint shortly before the end, or opens a store and
-// says how long that took. A process of its own for each, as a boot has nothing compiled and nothing cached.
+// Child of boot and growth: writes a store of so many records and takes a checkpoint shortly before the end, or opens a
+// store and says how long that took. A process of its own for each, as a boot has nothing compiled and nothing cached.
 
 import { openStore } from '../../../dist/store/index.js';
 import { Account } from '../contenders/bank/account.mjs';
+import { checkBalances, deposit, fillSegment, NEVER } from '../filling.mjs';
 
 const [step, dir = '', ...numbers] = process.argv.slice(2);
 const [records = 0, accounts = 0, afterCheckpoint = 0] = numbers.map(Number);
-
-const EVENTS_PER_APPEND = 100;
-/** No checkpoint but those that are asked for. */
-const NEVER = { records: Number.MAX_SAFE_INTEGER };
 
 console.log(JSON.stringify(await run()));
 
@@ -18,24 +15,18 @@ function run() {
   return step === 'truncate' ? truncate() : open();
 }
 
+/** `accounts` may have no more than a hundredth of the records. */
 async function write() {
   const store = await openStore({ dir, aggregates: [Account], durability: 'flush', checkpoint: NEVER });
-  const data = { amount: 1 };
-  const events = Array.from({ length: EVENTS_PER_APPEND }, () => ({ type: 'MoneyDeposited', data }));
-  const append = (/** @type {number} */ from, /** @type {number} */ to) => {
-    const appends = [];
-    for (let next = from; next < to; next += EVENTS_PER_APPEND) {
-      const stream = `account-a-${(next / EVENTS_PER_APPEND) % accounts}`;
-      appends.push(store.append([{ stream, events }], { durability: 'memory' }));
-    }
-    return Promise.all(appends);
-  };
   const upTo = records - afterCheckpoint;
-  for (let next = 0; next < upTo; next += 10_000) await append(next, Math.min(upTo, next + 10_000));
+  // Each account gets one record before any gets more.
+  await deposit(store, { from: 0, to: accounts, accounts, each: 1 });
+  await deposit(store, { from: accounts, to: upTo, accounts });
+  const bulky = await fillSegment(store, dir);
   await store.checkpoint();
-  await append(upTo, records);
+  await deposit(store, { from: upTo, to: records, accounts });
   await store.close();
-  return {};
+  return { records: records + bulky };
 }
 
 /** Drops what the checkpoint covers. */
@@ -53,9 +44,7 @@ async function open() {
   const milliseconds = performance.now() - begun;
   const { user, system } = process.cpuUsage(cpu);
   const { entriesReplayed } = store.recovery;
-  let sum = 0;
-  for (let index = 0; index < accounts; index++) sum += (await store.load(Account, `a-${index}`)).state.balance;
+  await checkBalances(store, accounts, records);
   await store.close();
-  if (sum !== records) throw new Error(`Wrong result: the balances add up to ${sum}, expected ${records}`);
   return { milliseconds, cpuMilliseconds: (user + system) / 1000, entriesReplayed };
 }

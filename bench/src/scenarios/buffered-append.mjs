@@ -8,7 +8,6 @@ export default {
   title: `buffered append, a flush every ${BLOCK}`,
   uses: 'append',
   durability: 'handed to the OS: survives the process',
-  target: 6,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level'],
   alsoShown: [

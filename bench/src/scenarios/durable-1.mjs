@@ -8,7 +8,6 @@ export default {
   title: 'durable append, 1 caller',
   uses: 'durable',
   durability: 'fdatasync per acknowledgement: survives a power cut',
-  target: { 'better-sqlite3': 1.5, 'bare loop, sync': 0.85 },
   cairn: 'cairn',
   peers: ['better-sqlite3'],
   alsoShown: ['bare loop, O_DSYNC', 'bare loop, async', 'bare loop, sync'],

@@ -8,7 +8,6 @@ export default {
   title: 'durable append, 256 callers',
   uses: 'durable',
   durability: 'fdatasync per acknowledgement: survives a power cut',
-  target: { 'better-sqlite3': 60, lmdb: 1.5 },
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb'],
   alsoShown: [],

@@ -10,15 +10,8 @@ export default {
   contenders: EVENT_CONTENDERS,
   uses: 'append',
   durability: append.durability,
-  target: 2.5,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level', 'event-storage'],
-  alsoShown: [
-    'cairn, the store',
-    'cairn, the store, one by one',
-    'better-sqlite3, JSON',
-    'bare codec loop',
-    'bare codec loop, no names',
-  ],
+  alsoShown: ['cairn, the store', 'cairn, the store, one by one', 'better-sqlite3, JSON', 'bare codec loop'],
   round: (contender, folder, size) => append.round(contender, folder, { ...size, entries: size.entries / 4 }),
 };

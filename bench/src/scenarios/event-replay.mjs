@@ -10,16 +10,9 @@ export default {
   contenders: EVENT_CONTENDERS,
   uses: 'replay',
   durability: replay.durability,
-  target: 2,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level', 'event-storage'],
-  alsoShown: [
-    'cairn, the store',
-    'cairn, the store, one by one',
-    'better-sqlite3, JSON',
-    'bare codec loop',
-    'bare codec loop, no names',
-  ],
+  alsoShown: ['cairn, the store', 'cairn, the store, one by one', 'better-sqlite3, JSON', 'bare codec loop'],
   prepare: (contender, folder, size) => replay.prepare?.(contender, folder, quarter(size)) ?? Promise.resolve(),
   round: (contender, folder, size) => replay.round(contender, folder, quarter(size)),
 };

@@ -8,7 +8,6 @@ export default {
   title: 'replay',
   uses: 'replay',
   durability: 'reads only',
-  target: 4,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level'],
   alsoShown: ['lmdb, as documented', 'bare codec loop'],
