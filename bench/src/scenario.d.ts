@@ -55,6 +55,8 @@ export interface Goal {
   readonly q1: number;
   readonly q3: number;
   readonly reached: boolean;
+  /** What an acknowledged operation survives; that of the row if left out. */
+  readonly durability?: string;
 }
 
 /** A line of the table. */
