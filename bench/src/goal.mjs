@@ -19,17 +19,17 @@ export function goal(what, bound, limit, unit, { median: value, q1, q3 }) {
 
 /** @param {Goal} goal */
 export function limitInWords({ bound, limit, unit }) {
-  return `${bound} ${limit}${unitOf(unit)}`;
+  return `${bound} ${withUnit(unit, String(limit))}`;
 }
 
 /** @param {Goal} goal */
 export function valueInWords({ value, unit }) {
-  return inDigits(value) + unitOf(unit);
+  return withUnit(unit, inDigits(value));
 }
 
 /** @param {Goal} goal */
 export function spreadInWords({ q1, q3, unit }) {
-  return `${inDigits(q1)}..${inDigits(q3)}${unitOf(unit)}`;
+  return withUnit(unit, `${inDigits(q1)}..${inDigits(q3)}`);
 }
 
 /** Three digits that count. @param {number} figure */
@@ -39,7 +39,8 @@ export function inDigits(figure) {
   return figure.toFixed(Math.abs(figure) >= 10 ? 1 : 2);
 }
 
-/** @param {Goal['unit']} unit */
-function unitOf(unit) {
-  return unit === 'MiB' ? ' MiB' : unit;
+/** @param {Goal['unit']} unit @param {string} figure */
+function withUnit(unit, figure) {
+  if (unit === 'power') return `n^${figure}`;
+  return unit === 'MiB' ? `${figure} MiB` : `${figure}${unit}`;
 }

@@ -5,8 +5,8 @@ import { inDigits, limitInWords, spreadInWords, valueInWords } from './goal.mjs'
 import { printColumns } from './report.mjs';
 import { drawChart } from './svg.mjs';
 
-/** @import { Chart } from './chart.js' */
-/** @import { Outcome, Row } from './scenario.js' */
+/** @import { Chart, GrowthPanel } from './chart.js' */
+/** @import { Outcome, Row, Table } from './scenario.js' */
 /** @import { describeMachine } from './machine.mjs' */
 
 /**
@@ -160,42 +160,54 @@ function markdown({ results, missing, machine, quick, images }) {
  * @param {GroupResult} result
  * @param {readonly { name: string, title: string }[]} images
  */
-function section({ title, rows, notes, charts = [], seconds, failure }, images) {
-  const growth = charts.flatMap((chart) => (chart.kind === 'growth' ? chart.panels : []));
+function section({ title, rows, notes, charts = [], tables = [], seconds, failure }, images) {
+  const panels = charts.flatMap((chart) => (chart.kind === 'growth' ? chart.panels : []));
+  const all = [...(rows.length > 0 ? [tableOfRows(rows)] : []), ...tables];
+  if (panels.length > 0) all.push(tableOfGrowth(panels));
   return [
     `## ${title}`,
     '',
     ...(failure === undefined ? [] : [`**Failed**: ${failure}`, '']),
     ...images.flatMap((image) => [`![${image.title}](${image.name})`, '']),
-    ...(rows.length > 0 ? table(['', 'median', 'half of the rounds', 'ratio', 'durability'], rows.map(rowCells)) : []),
-    ...(growth.length > 0
-      ? table(
-          ['', 'theory', 'grows as', 'at the end as', ''],
-          growth.map((panel) => [
-            panel.title,
-            panel.theory,
-            `n^${panel.exponent.toFixed(2)}`,
-            `n^${panel.lastExponent.toFixed(2)}`,
-            panel.isWithinTheory ? 'within theory' : '**faster than theory**',
-          ]),
-        )
-      : []),
-    '',
+    ...all.flatMap(({ headings, rows: lines }) => [...table(headings, lines), '']),
     ...notes.map((note) => `- ${note}`),
-    `- ${rows[0]?.figures.length ?? 0} rounds, ${seconds.toFixed(0)} seconds`,
+    `- ${rows.length > 0 ? `${rows[0].figures.length} rounds, ` : ''}${seconds.toFixed(0)} seconds`,
   ];
 }
 
-/** @param {Row} row */
-function rowCells({ scenario, contender, median, unit, q1, q3, ratio, durability }, /** @type {number} */ _, /** @type {Row[]} */ rows) {
-  const isOneOfMany = rows.some((other) => other.scenario !== scenario);
-  return [
-    isOneOfMany ? `${scenario}: ${contender}` : contender,
-    `${inDigits(median)} ${unit}`,
-    `${inDigits(q1)}..${inDigits(q3)}`,
-    ratio === undefined ? '' : `${ratio.toFixed(2)}x`,
-    durability,
-  ];
+/**
+ * @param {readonly Row[]} rows
+ * @returns {Table}
+ */
+function tableOfRows(rows) {
+  const isOneOfMany = rows.some(({ scenario }) => scenario !== rows[0].scenario);
+  return {
+    headings: ['', 'median', 'half of the rounds', 'ratio', 'durability'],
+    rows: rows.map(({ scenario, contender, median, unit, q1, q3, ratio, durability }) => [
+      isOneOfMany ? `${scenario}: ${contender}` : contender,
+      `${inDigits(median)} ${unit}`,
+      `${inDigits(q1)}..${inDigits(q3)}`,
+      ratio === undefined ? '' : `${ratio.toFixed(2)}x`,
+      durability,
+    ]),
+  };
+}
+
+/**
+ * @param {readonly GrowthPanel[]} panels
+ * @returns {Table}
+ */
+function tableOfGrowth(panels) {
+  return {
+    headings: ['', 'theory', 'grows as', 'at the end as', ''],
+    rows: panels.map(({ title, theory, exponent, lastExponent, isWithinTheory }) => [
+      title,
+      theory,
+      `n^${exponent.toFixed(2)}`,
+      `n^${lastExponent.toFixed(2)}`,
+      isWithinTheory ? 'within theory' : '**faster than theory**',
+    ]),
+  };
 }
 
 /** @param {Machine} machine */

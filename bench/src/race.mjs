@@ -20,7 +20,7 @@ const QUICK = { entries: 100_000, milliseconds: 250, rounds: 5 };
  * @returns {Promise<Outcome>}
  */
 export async function run(scenario, race, context, target) {
-  const size = context.quick ? QUICK : FULL;
+  const size = context.quick ? { ...QUICK, ...race.size?.quick } : { ...FULL, ...race.size?.full };
   const names = [race.cairn, ...race.peers, ...race.alsoShown];
   /** @type {{ name: string, process: ContenderProcess, figures: number[], mostBehind: number }[]} */
   const field = [];

@@ -34,6 +34,8 @@ export interface Race<C extends { readonly how: object } = Contender, Name exten
   readonly peers: readonly Name[];
   /** Shown for comparison; not part of the target. */
   readonly alsoShown: readonly Name[];
+  /** Where it needs others than the usual ones. */
+  readonly size?: { readonly full: Partial<Size>; readonly quick: Partial<Size> };
   /** Once before the first round, in the same folder, not timed. */
   prepare?(contender: C, folder: string, size: Size): Promise<void>;
   round(contender: C, folder: string, size: Size): Promise<Round>;
@@ -48,8 +50,8 @@ export interface Goal {
   readonly what: string;
   readonly bound: 'at least' | 'at most';
   readonly limit: number;
-  /** Of the limit and what follows. A share is given as `%`, as a number up to 100. */
-  readonly unit: 'x' | '%' | 'MiB';
+  /** Of the limit and what follows: `%` goes up to 100, a power is the k of growth as n to the power of k. */
+  readonly unit: 'x' | '%' | 'MiB' | 'power';
   readonly value: number;
   /** Quartiles over the rounds. */
   readonly q1: number;
@@ -88,6 +90,13 @@ export interface Outcome {
   readonly goals?: readonly Goal[];
   /** Other charts than the one of the rows. */
   readonly charts?: readonly Chart[];
+  /** In place of the table of the rows. */
+  readonly tables?: readonly Table[];
+}
+
+export interface Table {
+  readonly headings: readonly string[];
+  readonly rows: readonly (readonly string[])[];
 }
 
 export interface Context {
