@@ -66,7 +66,16 @@ export async function fillSegment(store, dir) {
  * @param {number} expected
  */
 export async function checkBalances(store, accounts, expected) {
+  const sum = await sumOfBalances(store, accounts);
+  if (sum !== expected) throw new Error(`Wrong result: the balances add up to ${sum}, expected ${expected}`);
+}
+
+/**
+ * @param {EventStore} store
+ * @param {number} accounts
+ */
+export async function sumOfBalances(store, accounts) {
   let sum = 0;
   for (let index = 0; index < accounts; index++) sum += (await store.load(Account, accountId(index))).state.balance;
-  if (sum !== expected) throw new Error(`Wrong result: the balances add up to ${sum}, expected ${expected}`);
+  return sum;
 }

@@ -3,16 +3,28 @@
 
 import { openStore } from '../../../dist/store/index.js';
 import { Account } from '../contenders/bank/account.mjs';
-import { checkBalances, deposit, fillSegment, NEVER } from '../filling.mjs';
+import { deposit, fillSegment, NEVER, sumOfBalances, checkBalances } from '../filling.mjs';
 
 const [step, dir = '', ...numbers] = process.argv.slice(2);
 const [records = 0, accounts = 0, afterCheckpoint = 0] = numbers.map(Number);
 
+/** So many checkpoints are kept that nothing leaves the log. */
+const KEEP_ALL = { ...NEVER, retain: 1000 };
+
 console.log(JSON.stringify(await run()));
 
 function run() {
-  if (step === 'write') return write();
-  return step === 'truncate' ? truncate() : open();
+  switch (step) {
+    case 'write':
+      return write();
+    case 'settle':
+    case 'count':
+      return settle();
+    case 'truncate':
+      return truncate();
+    default:
+      return open();
+  }
 }
 
 /** `accounts` may have no more than a hundredth of the records. */
@@ -27,6 +39,20 @@ async function write() {
   await deposit(store, { from: upTo, to: records, accounts });
   await store.close();
   return { records: records + bulky };
+}
+
+/** Counts what is there, and puts so many records behind a new checkpoint if asked to. */
+async function settle() {
+  const store = await openStore({ dir, aggregates: [Account], durability: 'flush', checkpoint: KEEP_ALL });
+  let count = await sumOfBalances(store, accounts);
+  if (step === 'settle') {
+    count += await fillSegment(store, dir);
+    await store.checkpoint({ full: true });
+    await deposit(store, { from: 0, to: afterCheckpoint, accounts });
+    count += afterCheckpoint;
+  }
+  await store.close();
+  return { records: count };
 }
 
 /** Drops what the checkpoint covers. */

@@ -155,6 +155,31 @@ export async function child(step, dir, records = 0, accounts = 0, afterCheckpoin
   return JSON.parse(stdout);
 }
 
+/**
+ * Boots stores of several sizes in turn. Before, each gets so many records behind a checkpoint, in a segment of their own;
+ * left out, the stores stay as they are.
+ *
+ * @param {readonly { size: number, dir: string }[]} stores
+ * @param {number | undefined} accounts Of each store; its size, if left out.
+ * @param {number | undefined} afterCheckpoint
+ * @param {number} rounds
+ */
+export async function bootsOf(stores, accounts, afterCheckpoint, rounds) {
+  const field = [];
+  for (const { size, dir } of stores) {
+    const count = accounts ?? size;
+    const { records } = await child(afterCheckpoint === undefined ? 'count' : 'settle', dir, 0, count, afterCheckpoint);
+    field.push({ size, dir, count, records, rounds: /** @type {{ boot: number }[]} */ ([]) });
+  }
+  // The first round brings the files into the page cache.
+  for (let round = 0; round <= rounds; round++)
+    for (const it of inOrderOf(round, field)) {
+      const { milliseconds } = await child('open', it.dir, it.records, it.count);
+      if (round > 0) it.rounds.push({ boot: milliseconds });
+    }
+  return field;
+}
+
 /** @param {number} number */
 function inWords(number) {
   return number.toLocaleString('en-US');
