@@ -3,11 +3,11 @@
 export interface Payload<E = unknown> {
   /** How an entry is stored, for the notes below the table. */
   readonly storedAs: string;
-  entryOf(index: number): E;
-  encode(entry: E): Uint8Array;
+  readonly entryOf: (index: number) => E;
+  readonly encode: (entry: E) => Uint8Array;
   /** Whether bytes are valid until the next call only. */
   readonly reusesBytes: boolean;
-  decode(bytes: Uint8Array): E;
+  readonly decode: (bytes: Uint8Array) => E;
   /** The number that is added up over all entries to check a replay; `index % 1000`. Throws for an entry not ours. */
-  amountOf(entry: E): number;
+  readonly amountOf: (entry: E) => number;
 }

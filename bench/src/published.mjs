@@ -169,7 +169,7 @@ function section({ title, rows, notes, charts = [], tables = [], seconds, failur
     '',
     ...(failure === undefined ? [] : [`**Failed**: ${failure}`, '']),
     ...images.flatMap((image) => [`![${image.title}](${image.name})`, '']),
-    ...all.flatMap(({ headings, rows: lines }) => [...table(headings, lines), '']),
+    ...all.flatMap(({ headings, rows: lines }) => table(headings, lines).concat('')),
     ...notes.map((note) => `- ${note}`),
     `- ${rows.length > 0 ? `${rows[0].figures.length} rounds, ` : ''}${seconds.toFixed(0)} seconds`,
   ];

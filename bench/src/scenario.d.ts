@@ -39,6 +39,8 @@ export interface Race<C extends { readonly how: object } = Contender, Name exten
   /** Once before the first round, in the same folder, not timed. */
   prepare?(contender: C, folder: string, size: Size): Promise<void>;
   round(contender: C, folder: string, size: Size): Promise<Round>;
+  /** Once, in each contender's process, when it is not needed any more. */
+  finish?(): Promise<void>;
 }
 
 /** What Cairn should be at least: times the fastest peer, or times each contender, by name. Belongs to a suite. */

@@ -119,11 +119,11 @@ function drawPanel(panel, x, y, width, height, clip) {
     left,
     right,
   );
-  const up = logScale(
-    points.map(([, value]) => value),
-    bottom,
-    top,
-  );
+  const values = points.map(([, value]) => value);
+  // At least a decade, so that what is flat looks flat.
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const more = Math.sqrt(Math.max(1, 10 / (high / low)));
+  const up = logScale([low / more, high * more], bottom, top);
   const [firstX, firstY] = points[0];
   const [lastX] = points[points.length - 1];
   const theory = line(
@@ -136,7 +136,7 @@ function drawPanel(panel, x, y, width, height, clip) {
     '5 4',
   );
   const path = points.map(([size, value]) => `${round(across.at(size))},${round(up.at(value))}`).join(' ');
-  const verdict = panel.isWithinTheory ? 'within theory' : 'FASTER THAN THEORY';
+  const verdict = panel.isWithinTheory ? 'within theory' : 'faster than theory';
   return [
     text(x, y + 16, panel.title, { bold: true }),
     `<clipPath id="${clip}"><rect x="${left}" y="${top}" width="${right - left}" height="${bottom - top}"/></clipPath>`,
@@ -155,7 +155,11 @@ function drawPanel(panel, x, y, width, height, clip) {
     `<polyline points="${path}" fill="none" stroke="${DOTS[0]}" stroke-width="2"/>`,
     ...points.map(([size, value]) => dot(across.at(size), up.at(value), DOTS[0])),
     ...points.map(([size, value]) =>
-      text(across.at(size), up.at(value) - 8, inDigits(value), { anchor: edge(size, firstX, lastX), small: true }),
+      text(across.at(size), up.at(value) - 8, inDigits(value), {
+        anchor: edge(size, firstX, lastX),
+        small: true,
+        halo: true,
+      }),
     ),
     text(x, y + height - 34, `- - theory: ${panel.theory}`, { small: true, color: '#8a5a1e' }),
     text(
@@ -183,12 +187,12 @@ function edge(size, first, last) {
 function logScale(values, from, to) {
   const low = Math.min(...values);
   const high = Math.max(...values);
-  const steps = high / low > 20 ? [1] : [1, 2, 5];
+  const steps = high / low > 50 ? [1] : [1, 2, 5];
   /** @type {number[]} */
   const ticks = [];
   for (let decade = Math.floor(Math.log10(low)) - 1; decade <= Math.ceil(Math.log10(high)) + 1; decade++)
     for (const step of steps) ticks.push(step * 10 ** decade);
-  const least = ticks.filter((tick) => tick <= low * 1.0001).at(-1) ?? low;
+  const least = ticks.findLast((tick) => tick <= low * 1.0001) ?? low;
   const next = ticks.find((tick) => tick >= high * 0.9999) ?? high;
   const most = next > least ? next : (ticks.find((tick) => tick > least) ?? 10 * least);
   const span = Math.log(most / least);
@@ -223,13 +227,15 @@ function frame(title, height, content, caption) {
  * @param {number} x
  * @param {number} y
  * @param {string} content
- * @param {{ anchor?: string, bold?: boolean, small?: boolean, size?: number, color?: string }} [style]
+ * @param {{ anchor?: string, bold?: boolean, small?: boolean, halo?: boolean, size?: number, color?: string }} [style]
  */
-function text(x, y, content, { anchor = 'start', bold = false, small = false, size, color = INK } = {}) {
+function text(x, y, content, { anchor = 'start', bold = false, small = false, halo = false, size, color = INK } = {}) {
   const attributes = [
     `x="${round(x)}" y="${round(y)}" fill="${color}"`,
     anchor === 'start' ? '' : `text-anchor="${anchor}"`,
     bold ? 'font-weight="600"' : '',
+    // Legible on lines.
+    halo ? 'stroke="#ffffff" stroke-width="3" paint-order="stroke"' : '',
     size !== undefined ? `font-size="${size}"` : small ? 'font-size="11"' : '',
   ];
   return `<text ${attributes.filter(Boolean).join(' ')}>${escape(content)}</text>`;

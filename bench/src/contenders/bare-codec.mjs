@@ -26,7 +26,7 @@ export const bareCodecOfEvents = contender(
     decode: ({ bytes, position, end }) => unpackEvent(bytes, position, end),
   },
   EVENTS.entryOf,
-  (entry) => EVENTS.amountOf(entry),
+  EVENTS.amountOf,
 );
 
 /**

@@ -3,14 +3,14 @@
 import { openStore } from '../../../dist/store/index.js';
 import { Account } from '../contenders/bank/account.mjs';
 import { deposit, NEVER } from '../filling.mjs';
-import { growthOutcome, measureSizes } from '../growth.mjs';
+import { FLUSHED, growthOutcome, measureSizes, READS, SYNCED } from '../growth.mjs';
 import { appendCost, checkpointOfChanges, fullCheckpoint, memoryInUse } from '../growth-work.mjs';
 import { bootsOf } from './boot.mjs';
 
 /** @import { Context, Outcome } from '../scenario.js' */
 /** @import { EventStore } from '../../../dist/store/index.js' */
 
-const SIZES = { full: [1000, 10_000, 100_000, 1_000_000], quick: [1000, 3000, 10_000, 30_000] };
+const SIZES = { full: [1000, 10_000, 100_000, 1_000_000], quick: [1000, 5000, 25_000] };
 const CHANGED = 100;
 const AFTER_CHECKPOINT = 1000;
 
@@ -21,7 +21,7 @@ const contenders = Object.fromEntries(
 /** @type {EventStore} */
 let store;
 
-export default { contenders, uses: 'growth', prepare, round };
+export default { contenders, uses: 'growth', prepare, round, finish: () => store.close() };
 
 /**
  * @param {{ size: number }} of
@@ -59,7 +59,6 @@ export async function run(context) {
   return growthOutcome({
     title: 'Growth with the number of aggregates',
     xLabel: 'aggregates',
-    durability: 'appends at flush: survive the process; checkpoints synced: survive a power cut',
     series: [
       {
         metric: {
@@ -68,6 +67,7 @@ export async function run(context) {
           unit: 'µs',
           theory: 'O(1): one aggregate is looked up',
           mayGrow: 0,
+          durability: FLUSHED,
         },
         measured: running,
       },
@@ -78,6 +78,7 @@ export async function run(context) {
           unit: 'ms',
           theory: 'O(n): every state is read',
           mayGrow: 1,
+          durability: READS,
         },
         measured: boots,
       },
@@ -88,6 +89,7 @@ export async function run(context) {
           unit: 'ms',
           theory: 'O(n): every state is written',
           mayGrow: 1,
+          durability: SYNCED,
         },
         measured: running,
       },
@@ -98,6 +100,7 @@ export async function run(context) {
           unit: 'ms',
           theory: 'O(changed): O(1) here',
           mayGrow: 0,
+          durability: SYNCED,
         },
         measured: running,
       },
@@ -108,6 +111,7 @@ export async function run(context) {
           unit: 'MiB',
           theory: 'O(n): all states are in memory',
           mayGrow: 1,
+          durability: FLUSHED,
         },
         measured: running,
       },

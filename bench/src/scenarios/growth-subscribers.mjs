@@ -3,7 +3,7 @@
 import { openStore } from '../../../dist/store/index.js';
 import { Account } from '../contenders/bank/account.mjs';
 import { deposit, NEVER } from '../filling.mjs';
-import { growthOutcome, measureSizes } from '../growth.mjs';
+import { FLUSHED, growthOutcome, measureSizes } from '../growth.mjs';
 import { appendCost, memoryInUse } from '../growth-work.mjs';
 
 /** @import { Context, Outcome } from '../scenario.js' */
@@ -25,7 +25,12 @@ let handled = 0;
 /** Called when as many as that were handled. */
 let awaited = { count: Infinity, done: () => {} };
 
-export default { contenders, uses: 'growth', prepare, round };
+export default { contenders, uses: 'growth', prepare, round, finish };
+
+async function finish() {
+  await live.close();
+  await durable.close();
+}
 
 /**
  * @param {{ size: number }} of
@@ -70,7 +75,6 @@ export async function run(context) {
   return growthOutcome({
     title: 'Growth with the number of subscribers',
     xLabel: 'subscribers',
-    durability: 'appends at flush: survive the process',
     series: [
       {
         metric: {
@@ -79,6 +83,7 @@ export async function run(context) {
           unit: 'µs',
           theory: 'O(n): each live subscriber is called',
           mayGrow: 1,
+          durability: FLUSHED,
         },
         measured: running,
       },
@@ -89,11 +94,12 @@ export async function run(context) {
           unit: 'ms',
           theory: 'O(n): each subscription handles each record',
           mayGrow: 1,
+          durability: FLUSHED,
         },
         measured: running,
       },
       {
-        metric: { id: 'memory', title: 'memory in use', unit: 'MiB', theory: 'O(n)', mayGrow: 1 },
+        metric: { id: 'memory', title: 'memory in use', unit: 'MiB', theory: 'O(n)', mayGrow: 1, durability: FLUSHED },
         measured: running,
       },
     ],

@@ -33,28 +33,29 @@ export async function run({ quick }, { atMost }) {
   const [own, ...others] = field;
   const sums = own.figures.map((_, round) => others.reduce((sum, { figures }) => sum + figures[round], 0));
   const ratio = pairedRatio(own.figures, sums);
-  const all = [own, { name: `its ${names.length} dependencies, added up`, figures: sums }, ...others];
+  const what = `import '${OWN}', over the sum of what its ${names.length} dependencies take`;
+  /** @type {Row[]} */
+  const rows = [
+    { ...row(`cairn: import '${OWN}'`, own.figures), goal: goal(what, 'at most', atMost, 'x', ratio) },
+    { ...row(`its ${names.length} dependencies, added up`, sums), ratio: ratio.median },
+  ];
+  for (const { name, figures } of others) rows.push({ ...row(name, figures), isOnlyShown: true });
   return {
-    rows: all.map(({ name, figures }, index) => {
-      /** @type {Row} */
-      const row = {
-        scenario: 'import',
-        contender: index === 0 ? `cairn: import '${OWN}'` : name,
-        durability: 'reads only',
-        unit: 'ms',
-        figures,
-        ...summarize(figures),
-        ...(index > 1 ? { isOnlyShown: true } : {}),
-      };
-      if (index > 0) return row;
-      const what = `import '${OWN}', over the sum of what its ${names.length} dependencies take`;
-      return { ...row, ratio: ratio.median, goal: goal(what, 'at most', atMost, 'x', ratio) };
-    }),
+    rows,
     notes: [
       'await import() in a process of its own each time, measured inside: starting Node is not part of it. Files are in the page cache, and nothing is compiled yet.',
       "Node's own modules that several of them load are in each of their figures.",
     ],
   };
+}
+
+/**
+ * @param {string} contender
+ * @param {readonly number[]} figures
+ * @returns {Row}
+ */
+function row(contender, figures) {
+  return { scenario: 'import', contender, durability: 'reads only', unit: 'ms', figures, ...summarize(figures) };
 }
 
 /** @param {string} name */
