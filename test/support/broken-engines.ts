@@ -1,6 +1,6 @@
 // Engines that break one rule each, for showing that the conformance suite sees it.
 
-import { memoryEngine, type Block, type CheckpointStorage, type EventLog, type LogEntry } from 'cairnlog';
+import { memoryEngine, type Block, type CheckpointStorage, type EventLog, type LogEntries } from 'cairnlog';
 import type { EngineUnderTest } from 'cairnlog/testing';
 import { wrapped } from './engines.js';
 
@@ -143,10 +143,10 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     make: withLog((log) => {
       const shared = new Uint8Array(17 * 1024 * 1024);
       return {
-        async *read(from: number, upTo: number): AsyncGenerator<LogEntry> {
-          for await (const { position, payload } of log.read(from, upTo)) {
-            shared.set(payload);
-            yield { position, payload: shared.subarray(0, payload.length) };
+        async *read(from: number, upTo: number): AsyncGenerator<LogEntries> {
+          for await (const entries of log.read(from, upTo)) {
+            shared.set(entries.bytes);
+            yield { ...entries, bytes: shared };
           }
         },
       };
