@@ -21,7 +21,11 @@ const QUICK = { entries: 100_000, milliseconds: 250, rounds: 5 };
  */
 export async function run(scenario, race, context, target) {
   const size = context.quick ? { ...QUICK, ...race.size?.quick } : { ...FULL, ...race.size?.full };
-  const names = [race.cairn, ...race.peers, ...race.alsoShown];
+  // A quick run leaves out what is neither a limit nor counted.
+  const shown = race.alsoShown.filter(
+    (name) => !context.quick || name.startsWith('bare') || limitOf(race, target, name) !== undefined,
+  );
+  const names = [race.cairn, ...race.peers, ...shown];
   /** @type {{ name: string, process: ContenderProcess, figures: number[], mostBehind: number }[]} */
   const field = [];
   try {
@@ -47,6 +51,8 @@ export async function run(scenario, race, context, target) {
   const notes = field.map(({ name, process }) => `${name}: ${process.how}`);
   if (race.alsoShown.length > 0)
     notes.push(`The fastest peer is one of ${race.peers.join(', ')}; the others are for comparison.`);
+  const leftOut = race.alsoShown.filter((name) => !shown.includes(name));
+  if (leftOut.length > 0) notes.push(`Left out in a quick run: ${leftOut.join('; ')}.`);
   return { rows: rowsOf(race, field, target), notes };
 }
 

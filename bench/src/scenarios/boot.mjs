@@ -80,6 +80,8 @@ export async function run({ quick, work, profile }, asked) {
         ...row,
         goal: goal('all replayed, over boot from a checkpoint', 'at least', asked.fasterThanReplay, 'x', ratio),
       };
+    // Without its history it cannot take longer than with it; asked of a store by itself only.
+    if (it === gone && replay === undefined) return row;
     const what = `boot, ${it.name.replace('cairn, ', '')} of history, over ${inWords(records)}`;
     return { ...row, goal: goal(what, 'at most', asked.noSlower, 'x', ratio) };
   });
