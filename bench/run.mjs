@@ -2,6 +2,7 @@
 //
 //   npm run bench                      everything, with all targets: half an hour; report in docs/benchmarks
 //   npm run bench -- --resume          goes on with a run of the same commit that was interrupted
+//   npm run bench -- --report          measures nothing: writes the report from what there is
 //   npm run bench -- --quick           the same in small sizes: under three minutes; report in bench/results/quick
 //   npm run bench -- --only boot,latency
 //   npm run bench:wal                  the log against other embedded stores; some minutes
@@ -25,16 +26,19 @@ const { values, positionals } = parseArgs({
     only: { type: 'string' },
     profile: { type: 'boolean', default: false },
     resume: { type: 'boolean', default: false },
+    report: { type: 'boolean', default: false },
     // Of a group's own process.
     to: { type: 'string' },
     work: { type: 'string' },
   },
 });
-const { quick, profile, resume } = values;
+const { quick, profile, resume, report } = values;
 const only = values.only?.split(',');
 const [suite = '', ...more] = positionals;
 if (more.length > 0 || !['all', 'group', ...Object.keys(SUITES)].includes(suite)) {
-  console.error('Usage: node bench/run.mjs all|wal|store [--quick] [--check] [--only a,b] [--profile] [--resume]');
+  console.error(
+    'Usage: node bench/run.mjs all|wal|store [--quick] [--check] [--only a,b] [--profile] [--resume] [--report]',
+  );
   process.exit(2);
 }
 if (suite === 'group') {
@@ -52,5 +56,5 @@ async function measured() {
     return run({ quick, only, profile });
   }
   const { run } = await import('./src/full-run.mjs');
-  return run({ quick, only, profile, resume });
+  return run({ quick, only, profile, resume, report });
 }

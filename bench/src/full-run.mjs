@@ -4,6 +4,7 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import * as os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { RESULTS, workFolder } from './folders.mjs';
 import { GROUPS } from './full-suite.mjs';
@@ -22,6 +23,7 @@ const MINUTES_PER_GROUP = 20;
  * @property {boolean} profile
  * @property {string[] | undefined} only
  * @property {boolean} resume Keep what an earlier run of the same code has measured.
+ * @property {boolean} report Measure nothing: publish what there is.
  */
 
 /**
@@ -29,7 +31,7 @@ const MINUTES_PER_GROUP = 20;
  *
  * @param {Options} options
  */
-export async function run({ quick, profile, only, resume }) {
+export async function run({ quick, profile, only, resume, report }) {
   const unknown = only?.filter((id) => !GROUPS.some((group) => group.id === id)) ?? [];
   if (unknown.length > 0)
     throw new Error(`No such group: ${unknown.join(', ')}; there are ${GROUPS.map(({ id }) => id).join(', ')}`);
@@ -40,13 +42,17 @@ export async function run({ quick, profile, only, resume }) {
   const work = workFolder();
   const machine = { ...describeMachine(work), commit: commit() };
   printMachine(machine);
-  if (!resume) for (const { id } of groups) fs.rmSync(`${kept}/${id}.json`, { force: true });
+  if (!resume && !report) for (const { id } of groups) fs.rmSync(`${kept}/${id}.json`, { force: true });
   // A report on part of the suite, or in small sizes, is not for the documentation.
   const isPublished = !quick && only === undefined;
   const target = isPublished ? PUBLISHED : `${kept}/report`;
   /** @type {GroupResult[]} */
   let results = [];
-  for (const { id, title } of groups) {
+  if (report) {
+    results = groups.flatMap(({ id }) => read(`${kept}/${id}.json`) ?? []);
+    writeReport(target, { groups, results, machine, quick });
+  }
+  for (const { id, title } of report ? [] : groups) {
     const path = `${kept}/${id}.json`;
     const known = read(path);
     if (known !== undefined && known.failure === undefined && known.commit === machine.commit) {
@@ -54,13 +60,14 @@ export async function run({ quick, profile, only, resume }) {
     } else {
       console.error(`${id} ...`);
       const started = performance.now();
+      const load = os.loadavg()[0];
       const failure = await inItsOwnProcess(id, path, `${work}/${id}`, { quick, profile });
       const seconds = Math.round((performance.now() - started) / 100) / 10;
       const made = /** @type {GroupResult} */ (read(path) ?? { rows: [], notes: [], charts: [], goals: [] });
       const at = new Date().toISOString();
-      const { commit: of } = machine;
       /** @type {GroupResult} */
-      const result = { ...made, id, title, at, seconds, commit: of, ...(failure === undefined ? {} : { failure }) };
+      const result = { ...made, id, title, at, seconds, load, commit: machine.commit };
+      if (failure !== undefined) result.failure = failure;
       fs.writeFileSync(path, JSON.stringify(result));
       fs.rmSync(`${work}/${id}`, { recursive: true, force: true });
       console.error(failure === undefined ? `${id}: ${seconds} s` : `${id} FAILED after ${seconds} s: ${failure}`);
@@ -155,9 +162,15 @@ function read(path) {
   return fs.existsSync(path) ? JSON.parse(fs.readFileSync(path, 'utf8')) : undefined;
 }
 
-/** The code that is measured. */
+/** The last commit that changed what is measured or how, and a mark if it has been changed since. */
 function commit() {
-  const options = { cwd: fileURLToPath(new URL('../../', import.meta.url)), encoding: /** @type {const} */ ('utf8') };
-  const { status, stdout } = spawnSync('git', ['rev-parse', '--short', 'HEAD'], options);
-  return status === 0 ? stdout.trim() : 'unknown';
+  const last = git('log', '-1', '--format=%h', '--', 'src', 'bench');
+  return last === undefined ? 'unknown' : `${last}${git('status', '--porcelain', 'src', 'bench') === '' ? '' : '+'}`;
+}
+
+/** @param {readonly string[]} args */
+function git(...args) {
+  const cwd = fileURLToPath(new URL('../../', import.meta.url));
+  const { status, stdout } = spawnSync('git', args, { cwd, encoding: 'utf8' });
+  return status === 0 ? stdout.trim() : undefined;
 }

@@ -13,7 +13,7 @@ import { drawChart } from './svg.mjs';
  * What a group came to, as it is kept.
  *
  * @typedef {Outcome & {
- *   id: string, title: string, at: string, seconds: number, commit: string, failure?: string
+ *   id: string, title: string, at: string, seconds: number, load: number, commit: string, failure?: string
  * }} GroupResult
  */
 
@@ -160,7 +160,7 @@ function markdown({ results, missing, machine, quick, images }) {
  * @param {GroupResult} result
  * @param {readonly { name: string, title: string }[]} images
  */
-function section({ title, rows, notes, charts = [], tables = [], seconds, failure }, images) {
+function section({ title, rows, notes, charts = [], tables = [], seconds, load, failure }, images) {
   const panels = charts.flatMap((chart) => (chart.kind === 'growth' ? chart.panels : []));
   const all = [...(rows.length > 0 ? [tableOfRows(rows)] : []), ...tables];
   if (panels.length > 0) all.push(tableOfGrowth(panels));
@@ -171,7 +171,7 @@ function section({ title, rows, notes, charts = [], tables = [], seconds, failur
     ...images.flatMap((image) => [`![${image.title}](${image.name})`, '']),
     ...all.flatMap(({ headings, rows: lines }) => table(headings, lines).concat('')),
     ...notes.map((note) => `- ${note}`),
-    `- ${rows.length > 0 ? `${rows[0].figures.length} rounds, ` : ''}${seconds.toFixed(0)} seconds`,
+    `- ${rows.length > 0 ? `${rows[0].figures.length} rounds, ` : ''}${seconds.toFixed(0)} seconds; load average before: ${load.toFixed(1)}`,
   ];
 }
 
