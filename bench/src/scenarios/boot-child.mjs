@@ -69,8 +69,8 @@ async function open() {
   const store = await openStore({ dir, aggregates: [Account], checkpoint: NEVER });
   const milliseconds = performance.now() - begun;
   const { user, system } = process.cpuUsage(cpu);
-  const { entriesReplayed } = store.recovery;
+  const { entriesReplayed, phases } = store.recovery;
   await checkBalances(store, accounts, records);
   await store.close();
-  return { milliseconds, cpuMilliseconds: (user + system) / 1000, entriesReplayed };
+  return { milliseconds, cpuMilliseconds: (user + system) / 1000, entriesReplayed, phases };
 }

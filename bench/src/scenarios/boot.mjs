@@ -9,7 +9,14 @@ import { goal } from '../goal.mjs';
 import { inOrderOf } from '../race.mjs';
 import { pairedRatio, summarize } from '../statistics.mjs';
 
+/** @import { StoreRecovery } from '../../../dist/store/index.js' */
 /** @import { Context, Outcome, Row } from '../scenario.js' */
+/**
+ * @typedef {{
+ *   milliseconds: number, cpuMilliseconds: number, entriesReplayed: number, records: number,
+ *   phases: StoreRecovery['phases'],
+ * }} Opened
+ */
 
 const CHILD = fileURLToPath(new URL('./boot-child.mjs', import.meta.url));
 
@@ -57,6 +64,7 @@ export async function run({ quick, work, profile }, asked) {
       if (round === 0) continue;
       it.figures.push(opened.milliseconds);
       it.cpu.push(opened.cpuMilliseconds);
+      it.phases.push(opened.phases);
       it.entriesReplayed = opened.entriesReplayed;
     }
   if (profile)
@@ -92,8 +100,10 @@ export async function run({ quick, work, profile }, asked) {
       `the checkpoint is followed by ${inWords(afterCheckpoint)} records in a segment of their own; ` +
         'the ratio is how many times as long a boot takes as the first one of the same round, the median of these',
       ...field.map(
-        ({ name, cpu, entriesReplayed }) =>
-          `${name}: ${inWords(entriesReplayed)} records replayed, ${Math.round(summarize(cpu).median)} ms of CPU`,
+        ({ name, cpu, phases, entriesReplayed }) =>
+          `${name}: ${inWords(entriesReplayed)} records replayed, ${middle(cpu)} ms of CPU; ` +
+          `${middle(phases.map(({ log }) => log))} ms to find the end of the log, ${middle(phases.map(({ checkpoint }) => checkpoint))} to read the checkpoint, ` +
+          `${middle(phases.map(({ replay: after }) => after))} for what came after, ${middle(phases.map(({ start }) => start))} to begin`,
       ),
     ],
   };
@@ -120,6 +130,7 @@ function boot(name, { dir, records }) {
     records,
     figures: /** @type {number[]} */ ([]),
     cpu: /** @type {number[]} */ ([]),
+    phases: /** @type {Opened['phases'][]} */ ([]),
     entriesReplayed: 0,
   };
 }
@@ -145,7 +156,7 @@ function copyStore(from, to) {
  * @param {number} [accounts]
  * @param {number} [afterCheckpoint]
  * @param {string} [profile]
- * @returns {Promise<{ milliseconds: number, cpuMilliseconds: number, entriesReplayed: number, records: number }>}
+ * @returns {Promise<Opened>}
  */
 export async function child(step, dir, records = 0, accounts = 0, afterCheckpoint = 0, profile) {
   const profiling =
@@ -180,6 +191,11 @@ export async function bootsOf(stores, accounts, afterCheckpoint, rounds) {
       if (round > 0) it.rounds.push({ boot: milliseconds });
     }
   return field;
+}
+
+/** @param {readonly number[]} figures */
+function middle(figures) {
+  return Math.round(summarize(figures).median);
 }
 
 /** @param {number} number */
