@@ -76,12 +76,9 @@ function store(database, { entryOf, encode, reusesBytes, decode, amountOf }) {
       })();
       return { mostBehind: BLOCK };
     },
-    async appendDurably(_callers, milliseconds) {
+    async appendDurably(_callers, meter) {
       // Its calls are synchronous: callers take turns.
-      const until = performance.now() + milliseconds;
-      let count = 0;
-      for (; performance.now() < until; count++) insertOne.run(count + 1, encode(entryOf(count)));
-      return count;
+      for (; meter.goesOn(); meter.count++) insertOne.run(meter.count + 1, encode(entryOf(meter.count)));
     },
     async replay() {
       let count = 0;

@@ -115,17 +115,15 @@ function store(database, { entryOf, amountOf }, block) {
       }
       return { mostBehind: block };
     },
-    async appendDurably(callers, milliseconds) {
-      const until = performance.now() + milliseconds;
-      let count = 0;
+    async appendDurably(callers, meter) {
       const caller = async () => {
-        while (performance.now() < until) {
-          await database.put(count + 1, entryOf(count++));
+        while (meter.goesOn()) {
+          const index = meter.count++;
+          await database.put(index + 1, entryOf(index));
           await database.flushed;
         }
       };
       await Promise.all(Array.from({ length: callers }, caller));
-      return count;
     },
     async replay() {
       let count = 0;

@@ -5,7 +5,7 @@ import { BLOCK, checkStored } from '../workload.mjs';
 /** @type {import('../scenario.js').Race} */
 export default {
   id: 'append',
-  title: `buffered append, a flush every ${BLOCK}`,
+  title: `buffered append of AddSegment, a flush every ${BLOCK}`,
   uses: 'append',
   durability: 'handed to the OS: survives the process',
   cairn: 'cairn',

@@ -23,7 +23,7 @@ const CALLERS = [256, 16];
  * @returns {Promise<Outcome>}
  */
 export async function run({ quick, work, profile }, asked) {
-  const rounds = quick ? 3 : 7;
+  const rounds = quick ? 3 : 5;
   const milliseconds = quick ? 700 : 2000;
   const accounts = quick ? asked.accounts / 10 : asked.accounts;
   /** @type {Row[]} */

@@ -5,7 +5,7 @@ import { checkTally } from '../workload.mjs';
 /** @type {import('../scenario.js').Race} */
 export default {
   id: 'replay',
-  title: 'replay',
+  title: 'replay of AddSegment',
   uses: 'replay',
   durability: 'reads only',
   cairn: 'cairn',
