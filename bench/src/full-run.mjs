@@ -49,13 +49,13 @@ export async function run({ quick, profile, only, resume, report }) {
   /** @type {GroupResult[]} */
   let results = [];
   if (report) {
-    results = groups.flatMap(({ id }) => read(`${kept}/${id}.json`) ?? []);
+    results = groups.flatMap(({ id }) => read(`${kept}/${id}.json`, machine.commit) ?? []);
     writeReport(target, { groups, results, machine, quick });
   }
   for (const { id, title } of report ? [] : groups) {
     const path = `${kept}/${id}.json`;
-    const known = read(path);
-    if (known !== undefined && known.failure === undefined && known.commit === machine.commit) {
+    const known = read(path, machine.commit);
+    if (known !== undefined && known.failure === undefined) {
       console.error(`${id}: measured before, at ${known.at}`);
     } else {
       console.error(`${id} ...`);
@@ -63,7 +63,7 @@ export async function run({ quick, profile, only, resume, report }) {
       const load = os.loadavg()[0];
       const failure = await inItsOwnProcess(id, path, `${work}/${id}`, { quick, profile });
       const seconds = Math.round((performance.now() - started) / 100) / 10;
-      const made = /** @type {GroupResult} */ (read(path) ?? { rows: [], notes: [], charts: [], goals: [] });
+      const made = /** @type {GroupResult} */ (readJson(path) ?? { rows: [], notes: [], charts: [], goals: [] });
       const at = new Date().toISOString();
       /** @type {GroupResult} */
       const result = { ...made, id, title, at, seconds, load, commit: machine.commit };
@@ -73,7 +73,7 @@ export async function run({ quick, profile, only, resume, report }) {
       console.error(failure === undefined ? `${id}: ${seconds} s` : `${id} FAILED after ${seconds} s: ${failure}`);
       for (const { what, reached } of goalsOf(result)) if (!reached) console.error(`  falls short: ${what}`);
     }
-    results = groups.flatMap((group) => read(`${kept}/${group.id}.json`) ?? []);
+    results = groups.flatMap((group) => read(`${kept}/${group.id}.json`, machine.commit) ?? []);
     // Unfinished, it is not published, unless nothing else is.
     writeReport(results.length < groups.length ? `${kept}/report` : target, { groups, results, machine, quick });
   }
@@ -83,6 +83,7 @@ export async function run({ quick, profile, only, resume, report }) {
   console.log(`\n${minutes.toFixed(1)} minutes. ${target}/README.md`);
   if (quick) console.log('A quick run: smaller sizes and fewer rounds; a smoke test, not a result.');
   if (results.some(({ failure }) => failure !== undefined)) process.exitCode = 1;
+  if (results.length < groups.length) return false;
   return results.every((result) => result.failure === undefined && goalsOf(result).every(({ reached }) => reached));
 }
 
@@ -155,10 +156,19 @@ function firstError(said) {
 }
 
 /**
+ * What is kept of a group, if it was measured with this code.
+ *
  * @param {string} path
+ * @param {string} of The code's commit.
  * @returns {GroupResult | undefined}
  */
-function read(path) {
+function read(path, of) {
+  const result = /** @type {GroupResult | undefined} */ (readJson(path));
+  return result?.commit === of ? result : undefined;
+}
+
+/** @param {string} path */
+function readJson(path) {
   return fs.existsSync(path) ? JSON.parse(fs.readFileSync(path, 'utf8')) : undefined;
 }
 
