@@ -40,21 +40,22 @@ export async function deposit(store, { from, to, accounts, each = EVENTS_PER_APP
 }
 
 /**
- * Appends deposits of 1 that take much room until the log goes on in a new segment: opening a store looks at the last
- * segment, so two stores can be compared only if theirs are alike. Returns how many.
+ * Appends deposits of 1 that take much room until the log goes on in a new segment, which begins with the last of them:
+ * opening a store looks at the last segment, so two stores can be compared only if theirs are alike. Returns how many.
  *
  * @param {EventStore} store
  * @param {string} dir
  */
 export async function fillSegment(store, dir) {
   const segments = () => fs.readdirSync(`${dir}/wal`).length;
-  const before = segments();
-  let count = 0;
-  while (segments() === before) {
-    const events = [{ type: 'MoneyDeposited', data: { amount: 1, remark: BULKY } }];
-    await store.append([{ stream: `account-${accountId(0)}`, events }], { durability: 'flush' });
-    count++;
-  }
+  const append = (/** @type {object} */ data) =>
+    store.append([{ stream: `account-${accountId(0)}`, events: [{ type: 'MoneyDeposited', data }] }], {
+      durability: 'flush',
+    });
+  // What was appended before is written now, and the segments are those that there are.
+  await append({ amount: 1 });
+  let count = 1;
+  for (const before = segments(); segments() === before; count++) await append({ amount: 1, remark: BULKY });
   return count;
 }
 
