@@ -171,8 +171,17 @@ function section({ title, rows, notes, charts = [], tables = [], seconds, load, 
     ...images.flatMap((image) => [`![${image.title}](${image.name})`, '']),
     ...all.flatMap(({ headings, rows: lines }) => table(headings, lines).concat('')),
     ...notes.map((note) => `- ${note}`),
+    ...behind(rows),
     `- ${rows.length > 0 ? `${rows[0].figures.length} rounds, ` : ''}${seconds.toFixed(0)} seconds; load average before: ${load.toFixed(1)}`,
   ];
+}
+
+/** How much of what was appended a dead process would have lost. @param {readonly Row[]} rows */
+function behind(rows) {
+  const each = rows.flatMap(({ contender, mostBehind }) =>
+    mostBehind === undefined ? [] : [`${contender} ${mostBehind.toLocaleString('en-US')}`],
+  );
+  return each.length === 0 ? [] : [`- The most that were appended and not yet with the OS: ${each.join(', ')}`];
 }
 
 /**

@@ -16,8 +16,8 @@ import { BLOCK, WINDOW } from '../workload.mjs';
 
 /** Nothing is synced, and the end of a segment would be: see cairn.mjs. */
 const SEGMENT_BYTES = 64 * 1024 * 1024;
-/** Frames of this workload take about 140 bytes. */
-const WINDOW_BYTES = 140 * WINDOW;
+/** Frames of this workload take about 136 bytes. */
+const WINDOW_BYTES = 136 * WINDOW;
 
 /** @type {import('../../../dist/wal/index.js').Codec<StoreEntry>} */
 const codec = { encode: encodeEntry, decode: decodeEntry };
