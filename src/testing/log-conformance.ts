@@ -336,6 +336,20 @@ export const LOG_CASES: readonly EngineCase[] = [
     },
   ],
   [
+    'log: begins behind what goes in the tick in which it is told to truncate',
+    async (engine) => {
+      await using(engine, async ({ log }) => {
+        await fillParts(log, 4);
+        const parts = await log.parts();
+        const truncating = log.truncate(parts[1]!.lastPosition!);
+        const { firstPosition } = log;
+        const removed = await truncating;
+        assert.ok(removed.length > 0, 'parts went');
+        assert.equal(firstPosition, log.firstPosition, 'where the log begins, before the parts are gone and after');
+      });
+    },
+  ],
+  [
     'log: truncates parts that lie wholly at or below a position, and nothing above it',
     async (engine) => {
       await using(engine, async ({ log }) => {

@@ -153,6 +153,16 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     }),
   },
   {
+    rule: 'truncation is known in the tick in which it begins',
+    fails: 'log: begins behind what goes in the tick in which it is told to truncate',
+    make: withLog((log) => ({
+      truncate: async (position) => {
+        await Promise.resolve();
+        return log.truncate(position);
+      },
+    })),
+  },
+  {
     rule: 'truncation leaves what lies above the position',
     fails: 'log: truncates parts that lie wholly at or below a position, and nothing above it',
     make: withLog((log) => ({ truncate: (position) => log.truncate(position + 20) })),
