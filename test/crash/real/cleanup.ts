@@ -27,15 +27,18 @@ export function makeFolder(name: string): { readonly path: string; readonly remo
   return { path: made, remove: atTheEnd(() => fs.rmSync(made, { recursive: true, force: true })) };
 }
 
-/** A mount that is gone at the end. The one time that is waited in vain for its files to be closed, it is cut off. */
-export function mountedAt(folder: string): Undo {
-  return atTheEnd(() => {
-    try {
-      execFileSync('umount', [folder], { stdio: 'ignore' });
-    } catch {
-      execFileSync('umount', ['--lazy', folder], { stdio: 'ignore' });
-    }
+/** A mount that is gone at the end, also if somebody still has a file of it open. */
+export function mountedAt(folder: string): { readonly forget: Undo } {
+  let isMounted = true;
+  const undo = atTheEnd(() => {
+    if (isMounted) execFileSync('umount', ['--lazy', folder], { stdio: 'ignore' });
   });
+  return {
+    forget: () => {
+      isMounted = false;
+      undo();
+    },
+  };
 }
 
 process.on('exit', () => {

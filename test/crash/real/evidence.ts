@@ -8,7 +8,7 @@ import { canRead, secondReading } from '../../support/second-parser.js';
 import { secondStoreReading } from '../../support/second-store-parser.js';
 import type { Tally } from '../lanes/lane.js';
 import { countUnits, openUnits, type NumberedOptions } from './numbered-notes.js';
-import type { Acknowledged, Writer } from './writer.js';
+import type { Noted, Units, Writer } from './writer.js';
 
 /** What was promised of the units in one folder. */
 export class Promised {
@@ -25,24 +25,26 @@ export class Promised {
     this.#tally = tally;
   }
 
-  /** What a writer found, and then what was acknowledged, if it counts. Throws if it found too little. */
-  add(writer: Writer, acknowledged: Acknowledged | undefined = writer.acknowledged()): void {
-    const { opened, options } = writer;
-    if (opened !== undefined) this.found(opened.units, opened.position);
-    if (acknowledged !== undefined) {
-      this.units = Math.max(this.units, acknowledged.unit);
-      this.position = Math.max(this.position, acknowledged.position);
-      this.#tally.add('acknowledged units checked', acknowledged.count);
+  /**
+   * What a writer found, and then what was acknowledged, as far as it was `noted` in time. Throws if it found too
+   * little. `isDurable`: acknowledgements promise that it survives what happened.
+   */
+  add(writer: Writer, noted: Noted = writer.noted(), isDurable = true): void {
+    const all = writer.noted();
+    const { opened } = all;
+    if (opened !== undefined) this.#expect(opened, 'opening has found');
+    if (noted.opened !== undefined) this.found(noted.opened);
+    if (isDurable && noted.acknowledged !== undefined) {
+      Object.assign(this, noted.acknowledged);
+      this.#tally.add('acknowledged units checked', noted.count);
     }
-    this.most = Math.max(this.most, writer.acknowledged().unit, this.units) + options.atOnce;
+    this.most = Math.max(this.most, opened?.units ?? 0, all.acknowledged?.units ?? 0) + writer.options.atOnce;
   }
 
   /** What was shown by opening counts as promised from then on. */
-  found(units: number, position: number): void {
-    this.#expect(units, position, 'opening has found');
-    this.units = units;
-    this.position = position;
-    this.most = units;
+  found(opened: Units): void {
+    this.#expect(opened, 'opening has found');
+    Object.assign(this, opened, { most: opened.units });
   }
 
   /** Reads the files without the library. */
@@ -63,26 +65,34 @@ export class Promised {
       verdict.entries.map(({ text }) => text),
       textBytes,
     );
-    this.#expect(units, verdict.entries.length, 'the files hold');
+    this.#expect({ units, position: verdict.entries.length }, 'the files hold');
   }
 
-  /** Opens it, and writes one more unit. Ends with a clean close. */
-  async recover(options: NumberedOptions): Promise<void> {
-    const numbered = await openUnits(this.folder, options);
+  /** Opens it, and writes one more unit. Ends with a clean close, or with a `disaster`. */
+  async recover(options: NumberedOptions, disaster?: () => Promise<void>): Promise<void> {
+    const numbered = await openUnits(this.folder, { ...options, durability: 'fsync' });
     try {
-      this.found(numbered.found, numbered.position);
+      this.found({ units: numbered.found, position: numbered.position });
       this.#tally.add('recoveries');
       const unit = numbered.found + 1;
       const position = await numbered.write(unit);
       expect(position).to.be.greaterThan(this.position);
       Object.assign(this, { units: unit, position, most: unit });
+      await disaster?.();
     } finally {
-      await numbered.close();
+      await numbered.close().catch((error: unknown) => {
+        if (disaster === undefined) throw error;
+      });
     }
-    this.examine(options);
+    if (disaster === undefined) this.examine(options);
   }
 
-  #expect(units: number, position: number, what: string): void {
+  /** Removes the files. */
+  remove(): void {
+    fs.rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #expect({ units, position }: Units, what: string): void {
     if (units < this.units || position < this.position)
       throw new Error(
         `${this.units} units up to position ${this.position} were acknowledged or shown, ${what} ${units} up to ${position}`,

@@ -26,13 +26,20 @@ export interface Numbered {
 
 /** Opens what the options say, and reads all of it. Throws unless it is units in order and whole. */
 export async function openUnits(folder: string, options: NumberedOptions): Promise<Numbered> {
-  // Only what is needed is loaded: these processes are started by the hundred.
-  if (options.level === 'log') return (await import('./numbered-log.js')).openNumberedLog(folder, options);
-  return (await import('./numbered-store.js')).openNumberedStore(folder, options);
+  return (await loadOpener(options.level))(folder, options);
+}
+
+type Opener = (folder: string, options: NumberedOptions) => Promise<Numbered>;
+
+/** Loads what {@link openUnits} needs, and no more: processes that do it are started by the hundred. */
+export async function loadOpener(level: NumberedOptions['level']): Promise<Opener> {
+  if (level === 'log') return (await import('./numbered-log.js')).openNumberedLog;
+  return (await import('./numbered-store.js')).openNumberedStore;
 }
 
 export function textsOf(unit: number, textBytes?: number): string[] {
-  const texts = unit % 5 === 0 ? [1, 2, 3].map((part) => `${unit}.${part}`) : [`${unit}${' '.repeat((unit * 37) % 90)}`];
+  const texts =
+    unit % 5 === 0 ? [1, 2, 3].map((part) => `${unit}.${part}`) : [`${unit}${' '.repeat((unit * 37) % 90)}`];
   return textBytes === undefined ? texts : texts.map((text) => text.padEnd(textBytes, `${unit} `));
 }
 

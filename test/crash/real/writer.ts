@@ -9,10 +9,18 @@ import { fileURLToPath } from 'node:url';
 import { atTheEnd } from './cleanup.js';
 import type { WriteUnits } from './children/write-units.js';
 
-/** What was acknowledged. */
-export interface Acknowledged {
-  readonly unit: number;
+/** Units, and the position that they lead to. */
+export interface Units {
+  readonly units: number;
   readonly position: number;
+}
+
+/** What a writer has said about its units. */
+export interface Noted {
+  /** What it was found with; `undefined` if it never came to be open. */
+  readonly opened: Units | undefined;
+  /** The last that was acknowledged. */
+  readonly acknowledged: Units | undefined;
   /** How many acknowledgements there were. */
   readonly count: number;
 }
@@ -84,14 +92,6 @@ export class Writer {
     }
   }
 
-  /** Units and position that it was found with; `undefined` if it never came to be open. */
-  get opened(): { readonly units: number; readonly position: number } | undefined {
-    const line = this.lines.find((one) => one.startsWith('open '));
-    if (line === undefined) return undefined;
-    const [units, position] = line.split(' ').slice(1).map(Number);
-    return { units: units!, position: position! };
-  }
-
   /** What it was refused, and `closed` if it was not. */
   get outcome(): string {
     return this.lines.find((line) => line.startsWith('refused ') || line === 'closed') ?? '';
@@ -105,17 +105,17 @@ export class Writer {
     this.#process.kill('SIGKILL');
   }
 
-  /** What was acknowledged up to now: read from where it was noted, so that nothing is still on its way. */
-  acknowledged(): Acknowledged {
+  /** What it has said up to now: read from where it was noted, so that nothing is still on its way. */
+  noted(): Noted {
     const lines = fs.readFileSync(this.#noted, 'latin1').split('\n').slice(0, -1);
-    let unit = 0;
-    let position = 0;
+    let opened: Units | undefined;
+    let acknowledged: Units | undefined;
     for (const line of lines) {
-      const [one, at] = line.split(' ').map(Number);
-      unit = Math.max(unit, one!);
-      position = Math.max(position, at!);
+      const [units, position] = line.replace('open ', '').split(' ').map(Number) as [number, number];
+      if (line.startsWith('open ')) opened = { units, position };
+      else if (position > (acknowledged?.position ?? 0)) acknowledged = { units, position };
     }
-    return { unit, position, count: lines.length };
+    return { opened, acknowledged, count: lines.length - (opened === undefined ? 0 : 1) };
   }
 
   #wake(): void {

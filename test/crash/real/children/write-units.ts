@@ -3,11 +3,12 @@
 //
 // On its output, a line for each: `ready` (and waits for a line if it was told to), `open UNITS POSITION`, what a
 // checkpoint failed with, `refused CODE ERRNO` for what opening or the first failed write was refused with, `went on` if
-// a failed log accepts more, `closed`. To descriptor 3 go the acknowledged units: `UNIT POSITION`.
+// a failed log accepts more, `closed`. To descriptor 3 go the acknowledged units, `UNIT POSITION`, and in front of them
+// what was found, `open UNITS POSITION`.
 
 import * as fs from 'node:fs';
 import { once } from 'node:events';
-import { openUnits, type NumberedOptions } from '../numbered-notes.js';
+import { loadOpener, type NumberedOptions } from '../numbered-notes.js';
 
 export interface WriteUnits extends NumberedOptions {
   readonly folder: string;
@@ -22,16 +23,17 @@ export interface WriteUnits extends NumberedOptions {
 const options = JSON.parse(process.argv[2]!) as WriteUnits;
 // At once, and not when Node comes to it: what was promised must have been said when the process ends.
 const say = (line: string): void => void fs.writeSync(1, `${line}\n`);
-const acknowledge = (unit: number, position: number): void => void fs.writeSync(3, `${unit} ${position}\n`);
+const note = (line: string): void => void fs.writeSync(3, `${line}\n`);
 
-// The threads that work on files are there now.
-await fs.promises.stat('/');
+// With this, the threads that work on files are there as well.
+const openUnits = await loadOpener(options.level);
 say('ready');
 if (options.waits === true) await once(process.stdin.resume(), 'data');
 process.stdin.destroy();
 
 try {
   const numbered = await openUnits(options.folder, options);
+  note(`open ${numbered.found} ${numbered.position}`);
   say(`open ${numbered.found} ${numbered.position}`);
   const last = numbered.found + options.units;
   let next = numbered.found + 1;
@@ -39,7 +41,7 @@ try {
   const write = async (): Promise<void> => {
     while (next <= last && failure === undefined) {
       const unit = next++;
-      acknowledge(unit, await numbered.write(unit));
+      note(`${unit} ${await numbered.write(unit)}`);
       if (unit % options.every === 0)
         await numbered.checkpoint(unit % (3 * options.every) === 0).catch((error: unknown) => {
           say(`checkpoint failed: ${nameOf(error)}`);

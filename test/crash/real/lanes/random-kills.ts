@@ -59,7 +59,7 @@ async function live(folder: string, history: number, tally: Tally): Promise<void
     promised.add(writer);
     promised.examine(options);
     tally.add('kills');
-    tally.add(writer.opened === undefined ? 'kills while it opened' : 'kills while it wrote');
+    tally.add(writer.noted().opened === undefined ? 'kills while it opened' : 'kills while it wrote');
   }
   await promised.recover(options);
 }
