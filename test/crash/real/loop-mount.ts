@@ -25,13 +25,14 @@ export interface LoopMountOptions {
 export class LoopMount {
   /** Where it is mounted. */
   readonly path: string;
-  readonly #image: string;
+  /** The file that it lies in. */
+  readonly image: string;
   readonly #options: string;
   #mounted: { readonly forget: () => void } | undefined;
 
   private constructor(folder: string, image: string, options: string) {
     this.path = folder;
-    this.#image = image;
+    this.image = image;
     this.#options = options;
   }
 
@@ -58,7 +59,7 @@ export class LoopMount {
   }
 
   async mount(): Promise<void> {
-    await runProgram('mount', '-o', this.#options, this.#image, this.path);
+    await runProgram('mount', '-o', this.#options, this.image, this.path);
     this.#mounted = mountedAt(this.path);
   }
 
