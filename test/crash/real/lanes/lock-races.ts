@@ -6,6 +6,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import * as readline from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { atTheEnd, makeFolder } from '../cleanup.js';
+import type { Tally } from '../../lanes/lane.js';
 import type { RealLane } from '../real-lane.js';
 
 const RACES = 1000;
@@ -17,34 +18,18 @@ export const lockRaces: RealLane = {
   needs: ['races', 'refused with the pid of the winner', 'kills', 'taken over from a killed holder'],
   async run(tally): Promise<void> {
     const { path: folder, remove } = makeFolder('races');
-    let pair = [new Racer(folder), new Racer(folder)] as const;
+    let pair: Pair = [new Racer(folder), new Racer(folder)];
     await Promise.all(pair.map((racer) => racer.told));
-    for (let race = 1; race <= RACES && !tally.isBroken; race++)
+    for (let number = 1; number <= RACES && !tally.isBroken; number++)
       await tally.hold(
-        () => `race ${race}`,
+        () => `race ${number}`,
         async () => {
-          const answers = await Promise.all(pair.map((racer) => racer.tell('race')));
-          tally.add('races');
-          expect([...answers].sort()[1], answers.join(', ')).to.equal('won');
-          const winner = pair[answers.indexOf('won')]!;
-          const loser = pair[1 - answers.indexOf('won')]!;
-          expect(answers[pair.indexOf(loser)]).to.equal(`lost ${winner.pid} CAIRN_LOCKED`);
-          tally.add('refused with the pid of the winner');
-          tally.add('won by the first', Number(winner === pair[0]));
-          if (race % KILL_EVERY !== 0) {
-            expect(await winner.tell('release')).to.equal('released');
-            return;
+          try {
+            const winner = await race(pair, tally);
+            if (number % KILL_EVERY === 0) pair = await takeOver(pair, winner, folder, tally);
+          } finally {
+            await Promise.all(pair.map((racer) => racer.tell('release')));
           }
-          // At once, when it has hardly begun to end.
-          winner.kill();
-          expect(await loser.tell('race'), 'after the holder was killed').to.equal('won');
-          expect(await loser.tell('release')).to.equal('released');
-          await winner.ended;
-          tally.add('kills');
-          tally.add('taken over from a killed holder');
-          const fresh = new Racer(folder);
-          pair = winner === pair[0] ? [fresh, loser] : [loser, fresh];
-          expect(await fresh.told).to.equal('ready');
         },
       );
     for (const racer of pair) racer.kill();
@@ -52,6 +37,32 @@ export const lockRaces: RealLane = {
     remove();
   },
 };
+
+type Pair = readonly [Racer, Racer];
+
+async function race(pair: Pair, tally: Tally): Promise<Racer> {
+  const answers = await Promise.all(pair.map((racer) => racer.tell('race')));
+  tally.add('races');
+  const winner = answers.indexOf('won');
+  expect(winner, `of: ${answers.join(', ')}`).to.be.at.least(0);
+  expect(answers[1 - winner]).to.equal(`lost ${pair[winner]!.pid} CAIRN_LOCKED`);
+  tally.add('refused with the pid of the winner');
+  tally.add('won by the first', 1 - winner);
+  return pair[winner]!;
+}
+
+async function takeOver(pair: Pair, holder: Racer, folder: string, tally: Tally): Promise<Pair> {
+  const other = pair.find((racer) => racer !== holder)!;
+  holder.kill();
+  await holder.ended;
+  tally.add('kills');
+  const fresh = new Racer(folder);
+  const replaced: Pair = [other, fresh];
+  expect(await fresh.told).to.equal('ready');
+  expect(await other.tell('race'), 'after the holder was killed').to.equal('won');
+  tally.add('taken over from a killed holder');
+  return replaced;
+}
 
 class Racer {
   readonly ended: Promise<void>;

@@ -57,6 +57,8 @@ async function interrupt(mount: LoopMount, round: number, tally: Tally): Promise
   const writer = new Writer(writing, { folder: outside });
   await writer.line(random.chance(80) ? 'open ' : 'ready');
   await sleep(random.integer(80));
+  // What is acknowledged from now on may be on either side of it.
+  const noted = writer.noted();
   // Only a loop device has this name: see LoopMount.
   fs.writeFileSync(trigger(mount), 'an error, to see what happens');
   await writer.ended;
@@ -64,7 +66,7 @@ async function interrupt(mount: LoopMount, round: number, tally: Tally): Promise
   tally.add('faults fired');
   tally.add('writers refused', Number(writer.outcome.startsWith('refused')));
   expect(writer.outcome).to.match(/ (EROFS|EIO)$/);
-  promised.add(writer);
+  promised.add(writer, noted);
   promised.examine(options);
 
   const next = new Writer(writing, { folder: outside });
