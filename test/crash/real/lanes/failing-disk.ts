@@ -13,7 +13,7 @@ import type { NumberedOptions } from '../numbered-notes.js';
 import { needPrograms, needRoot, type RealLane } from '../real-lane.js';
 import { Writer } from '../writer.js';
 
-const ROUNDS = 16;
+const ROUNDS = 24;
 
 export const failingDisk: RealLane = {
   name: 'disks that fail',
@@ -77,8 +77,10 @@ async function fail({ disk, mount, power }: Machine, round: number, tally: Tally
   await first.line('open ');
   await sleep(random.integer(40));
   disk.fail();
-  await first.ended;
+  // As soon as it noticed: what the file system writes for itself should not be met as well.
+  await first.line('refused ');
   disk.heal();
+  await first.ended;
   expectTyped(first);
   if (!/ (EIO|EROFS)$/.test(first.outcome)) throw new Error(`The writer said: ${first.lines.slice(-3).join(', ')}`);
   tally.add('faults fired');
