@@ -23,13 +23,21 @@ export class FailingDisk {
     needRoot();
     needPrograms('nbdkit', 'nbdfuse', 'umount');
     const at = path.join(folder, 'disk');
-    const trigger = path.join(folder, 'writes fail');
+    const trigger = path.join(folder, 'writes-fail');
     fs.mkdirSync(at);
     const disk = spawn(
       'nbdfuse',
       [
-        ...[at, '--command', 'nbdkit', '-s', 'memory', '320M', '--filter=error'],
-        ...['error-pwrite=EIO', 'error-pwrite-rate=100%', `error-pwrite-file=${trigger}`],
+        at,
+        '--command',
+        'nbdkit',
+        '-s',
+        'memory',
+        '320M',
+        '--filter=error',
+        'error-pwrite=EIO',
+        'error-pwrite-rate=100%',
+        `error-pwrite-file=${trigger}`,
       ],
       { stdio: 'ignore' },
     );

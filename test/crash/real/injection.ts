@@ -32,16 +32,8 @@ export interface Injected {
 export async function needInjection(folder: string): Promise<void> {
   if (process.platform !== 'linux') throw new CannotRun('it needs Linux');
   needPrograms('strace');
-  const options: WriteUnits = {
-    ...{
-      level: 'log',
-      durability: 'fsync',
-      folder: path.join(folder, 'nothing happens'),
-      units: 1,
-      atOnce: 1,
-      every: 2,
-    },
-  };
+  const data = path.join(folder, 'nothing happens');
+  const options: WriteUnits = { level: 'log', durability: 'fsync', folder: data, units: 1, atOnce: 1, every: 2 };
   await runInjected(options, { call: 'fsync', fault: 'error=EIO', at: 9999 }, folder);
 }
 
@@ -55,7 +47,9 @@ export async function runInjected(options: WriteUnits, injection: Injection, fol
   const strace = spawn(
     'strace',
     [
-      ...['-o', trace, '-e', `trace=${call}`, '-e', `inject=${call}:${fault}:when=${at}${persistent ? '+' : ''}`],
+      `--output=${trace}`,
+      `--trace=${call}`,
+      `--inject=${call}:${fault}:when=${at}${persistent ? '+' : ''}`,
       ...threads.flatMap((thread) => ['-p', thread]),
     ],
     { stdio: ['ignore', 'ignore', 'pipe'] },

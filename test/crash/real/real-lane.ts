@@ -11,6 +11,8 @@ export interface RealLane {
   readonly name: string;
   /** Counts that must not be zero. */
   readonly needs: readonly string[];
+  /** Processes that it keeps busy at the same time. */
+  readonly processes: 1 | 2;
   /** Rejects with {@link CannotRun} where the machine has not got what it takes. */
   run(tally: Tally): Promise<void>;
 }

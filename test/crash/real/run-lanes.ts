@@ -3,7 +3,9 @@
 import { SEED } from '../../support/seed.js';
 import { Tally } from '../lanes/lane.js';
 import { lanes } from './lanes/all.js';
-import { CannotRun } from './real-lane.js';
+import { CannotRun, type RealLane } from './real-lane.js';
+
+const PROCESSES = 2;
 
 /** Runs the lanes whose names contain one of `names`. Resolves to the exit code. */
 export async function runLanes(names: readonly string[]): Promise<number> {
@@ -17,21 +19,21 @@ export async function runLanes(names: readonly string[]): Promise<number> {
   const problems: string[] = [];
   const skipped: string[] = [];
   const total = new Map<string, number>();
-  for (const lane of chosen) {
+  await shareProcesses(chosen, async (lane) => {
     const tally = new Tally();
     const since = performance.now();
-    console.log(`\n${lane.name}`);
     try {
       await lane.run(tally);
       for (const need of lane.needs) if (tally.of(need) === 0) problems.push(`${lane.name}: no ${need}`);
     } catch (error) {
       if (error instanceof CannotRun) {
         skipped.push(`${lane.name}: ${error.message}`);
-        console.log(`  SKIPPED, ${error.message}`);
-        continue;
+        console.log(`\n${lane.name}\n  SKIPPED, ${error.message}`);
+        return;
       }
       problems.push(`${lane.name}: ${error instanceof Error ? error.stack : String(error)}`);
     }
+    console.log(`\n${lane.name}`);
     for (const [what, count] of tally.counts) {
       row(what, count);
       total.set(what, (total.get(what) ?? 0) + count);
@@ -39,7 +41,7 @@ export async function runLanes(names: readonly string[]): Promise<number> {
     if (tally.of('violations') === 0) row('violations', 0);
     row('seconds', Math.round((performance.now() - since) / 1000));
     for (const violation of tally.violations) problems.push(`${lane.name}: ${violation}`);
-  }
+  });
   console.log('\nall');
   for (const what of ['kills', 'faults fired', 'power cuts', 'races', 'acknowledged units checked', 'recoveries'])
     row(what, total.get(what) ?? 0);
@@ -51,6 +53,20 @@ export async function runLanes(names: readonly string[]): Promise<number> {
   for (const problem of problems) console.error(`\n${problem}`);
   if (problems.length > 0) console.error(`\nRun it again with --seed ${SEED}`);
   return problems.length === 0 ? 0 : 1;
+}
+
+/** Runs lanes in their order, as many at the same time as keep two processes busy. */
+async function shareProcesses(queue: readonly RealLane[], run: (lane: RealLane) => Promise<void>): Promise<void> {
+  const running = new Map<RealLane, Promise<void>>();
+  for (const lane of queue) {
+    const busy = (): number => [...running.keys()].reduce((sum, { processes }) => sum + processes, 0);
+    while (busy() + lane.processes > PROCESSES) await Promise.race(running.values());
+    running.set(
+      lane,
+      run(lane).finally(() => running.delete(lane)),
+    );
+  }
+  await Promise.all(running.values());
 }
 
 function row(what: string, count: number): void {

@@ -2,10 +2,11 @@
 
 import type { RealLane } from '../real-lane.js';
 import { errorsOfCalls } from './errors-of-calls.js';
-import { failingDisk } from './failing-disk.js';
+import { failingDisks } from './failing-disk.js';
 import { fileSizeLimit } from './file-size-limit.js';
 import { fullDisk } from './full-disk.js';
 import { killsAtCalls } from './kills-at-calls.js';
+import { littleMemory } from './little-memory.js';
 import { lockRaces } from './lock-races.js';
 import { powerCuts } from './power-cuts.js';
 import { randomKills } from './random-kills.js';
@@ -19,6 +20,7 @@ export const lanes: readonly RealLane[] = [
   fullDisk,
   fileSizeLimit,
   readOnly,
-  failingDisk,
+  ...failingDisks,
   lockRaces,
+  littleMemory,
 ];

@@ -28,9 +28,10 @@ const FAULTS: readonly CallFault[] = [
     fault: 'error=ENOSPC',
     persistent: true,
     start: 'nothing',
+    step: 2,
   },
-  { name: 'a write of no bytes', call: 'pwrite64', fault: 'retval=0' },
-  { name: 'EINTR, write', call: 'pwrite64', fault: 'error=EINTR', isHarmless: true },
+  { name: 'a write of no bytes', call: 'pwrite64', fault: 'retval=0', step: 2 },
+  { name: 'EINTR, write', call: 'pwrite64', fault: 'error=EINTR', isHarmless: true, step: 3 },
   { name: 'EIO, sync', call: 'fdatasync', fault: 'error=EIO' },
   { name: 'EIO, sync of a new log', call: 'fdatasync', fault: 'error=EIO', start: 'nothing' },
   { name: 'EIO, sync of a folder', call: 'fsync', fault: 'error=EIO' },
@@ -40,8 +41,8 @@ const FAULTS: readonly CallFault[] = [
   { name: 'ENOSPC, making a folder', call: 'mkdir', fault: 'error=ENOSPC', start: 'nothing' },
   { name: 'EMFILE, opening', call: 'openat', fault: 'error=EMFILE', step: 6 },
   { name: 'EROFS from then on, opening', call: 'openat', fault: 'error=EROFS', persistent: true, step: 15 },
-  { name: 'EIO, read', call: 'pread64', fault: 'error=EIO', step: 4 },
-  { name: 'EIO, listing', call: 'getdents64', fault: 'error=EIO', step: 4 },
+  { name: 'EIO, read', call: 'pread64', fault: 'error=EIO', step: 5 },
+  { name: 'EIO, listing', call: 'getdents64', fault: 'error=EIO', step: 5 },
   { name: 'EIO, close', call: 'close', fault: 'error=EIO', step: 12 },
 ];
 
@@ -55,6 +56,7 @@ export const errorsOfCalls: RealLane = {
     'recoveries',
     ...FAULTS.map(({ name }) => `faults: ${name}`),
   ],
+  processes: 2,
   async run(tally): Promise<void> {
     const { path: folder, remove } = makeFolder('errors');
     await needInjection(folder);

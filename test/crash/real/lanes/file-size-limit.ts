@@ -11,7 +11,7 @@ import type { NumberedOptions } from '../numbered-notes.js';
 import { needPrograms, twoAtATime, type RealLane } from '../real-lane.js';
 import { Writer } from '../writer.js';
 
-const LIMITS = 80;
+const LIMITS = 56;
 
 export const fileSizeLimit: RealLane = {
   name: 'limits of file size',
@@ -23,6 +23,7 @@ export const fileSizeLimit: RealLane = {
     'acknowledged units checked',
     'recoveries',
   ],
+  processes: 2,
   async run(tally): Promise<void> {
     needPrograms('prlimit');
     const { path: folder, remove } = makeFolder('limits');

@@ -11,7 +11,7 @@ import type { NumberedOptions } from '../numbered-notes.js';
 import { needRoot, runProgram, twoAtATime, type RealLane } from '../real-lane.js';
 import { Writer } from '../writer.js';
 
-const DISKS = 40;
+const DISKS = 32;
 
 export const fullDisk: RealLane = {
   name: 'full disks',
@@ -25,6 +25,7 @@ export const fullDisk: RealLane = {
     'acknowledged units checked',
     'recoveries',
   ],
+  processes: 2,
   async run(tally): Promise<void> {
     needRoot();
     const { path: folder, remove } = makeFolder('full');

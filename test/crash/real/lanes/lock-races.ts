@@ -16,6 +16,7 @@ const KILL_EVERY = 20;
 export const lockRaces: RealLane = {
   name: 'races for the lock',
   needs: ['races', 'refused with the pid of the winner', 'kills', 'taken over from a killed holder'],
+  processes: 1,
   async run(tally): Promise<void> {
     const { path: folder, remove } = makeFolder('races');
     let pair: Pair = [new Racer(folder), new Racer(folder)];

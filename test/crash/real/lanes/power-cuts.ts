@@ -16,7 +16,7 @@ import { Writer } from '../writer.js';
 const HISTORIES = 8;
 const CUTS_OF_ONE = 6;
 
-export const powerCuts: readonly RealLane[] = (['ext4', 'xfs'] as const).map((fileSystem) => ({
+export const powerCuts: readonly RealLane[] = (['ext4', 'xfs'] as const).map((fileSystem): RealLane => ({
   name: `power cuts of ${fileSystem}`,
   needs: [
     'power cuts',
@@ -27,6 +27,7 @@ export const powerCuts: readonly RealLane[] = (['ext4', 'xfs'] as const).map((fi
     'acknowledged units checked',
     'recoveries',
   ],
+  processes: 1,
   run: (tally) => cutThePower(fileSystem, tally),
 }));
 

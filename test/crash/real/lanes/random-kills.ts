@@ -17,6 +17,7 @@ const KILLS_OF_ONE = 12;
 export const randomKills: RealLane = {
   name: 'random kills',
   needs: ['kills', 'kills while it opened', 'kills while it wrote', 'acknowledged units checked', 'recoveries'],
+  processes: 2,
   async run(tally): Promise<void> {
     await twoAtATime(Array(HISTORIES).keys(), async (history) => {
       const { path: folder, remove } = makeFolder('kills');

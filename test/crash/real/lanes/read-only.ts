@@ -26,6 +26,7 @@ export const readOnly: RealLane = {
     'acknowledged units checked',
     'recoveries',
   ],
+  processes: 1,
   async run(tally): Promise<void> {
     needRoot();
     const { path: folder, remove } = makeFolder('read-only');
