@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { FsDirectory, LockError, WalWriter } from 'cairnlog';
+import { FsDirectory, LockError, StorageError, WalWriter } from 'cairnlog';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
@@ -174,6 +174,18 @@ for (const provider of providersHere)
       expect(fs.readdirSync(folder)).to.deep.equal(['LOCK']);
     });
   });
+
+describe('A lock', () => {
+  it('that cannot be given up as it should says so by an error of the library', async () => {
+    const failing = Object.assign(new Error('EIO: i/o error, close'), { code: 'EIO', syscall: 'close' });
+    const folder = temporaryFolder();
+    const lockProvider = { lock: async () => ({ release: () => Promise.reject(failing) }) };
+    const lock = await (await FsDirectory.open(folder, { lockProvider })).lock('LOCK');
+    const error = await rejects(lock.release(), StorageError);
+    expect(error.errno).to.equal('EIO');
+    expect(error.path).to.equal('LOCK');
+  });
+});
 
 describe('A lock by flock', () => {
   afterEach(endChildren);
