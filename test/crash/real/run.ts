@@ -9,4 +9,6 @@ const wanted = readArguments(process.argv.slice(2));
 // Before anything draws from it, here and in the processes that are started.
 if (wanted.seed !== undefined) process.env['CAIRN_SEED'] = `${wanted.seed}`;
 const { runLanes } = await import('./run-lanes.js');
-process.exitCode = await runLanes(wanted.names);
+const code = await runLanes(wanted.names);
+// Whatever a lane has left running is ended with it.
+process.exit(code);
