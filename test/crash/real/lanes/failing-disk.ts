@@ -75,7 +75,7 @@ async function fail({ disk, mount, power }: Machine, round: number, tally: Tally
   const writing = {
     ...options,
     folder: promised.folder,
-    units: 1_000_000,
+    units: 20_000,
     atOnce: random.pick([1, 2, 4]),
     every: 1000,
   };

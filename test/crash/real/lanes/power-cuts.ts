@@ -78,7 +78,7 @@ async function live(mount: LoopMount, power: PowerSwitch, history: number, tally
       {
         ...options,
         folder: promised.folder,
-        units: 1_000_000,
+        units: 20_000,
         atOnce: random.pick([1, 3, 8]),
         every: random.pick([3, 10]),
       },

@@ -44,7 +44,7 @@ async function live(folder: string, history: number, tally: Tally): Promise<void
       {
         ...options,
         folder: promised.folder,
-        units: 1_000_000,
+        units: 20_000,
         atOnce: random.pick([1, 3, 8]),
         every: random.pick([3, 10, 40]),
       },

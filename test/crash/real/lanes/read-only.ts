@@ -54,7 +54,7 @@ async function interrupt(mount: LoopMount, round: number, tally: Tally): Promise
   };
   const promised = new Promised(path.join(mount.path, `data-${round}`), tally);
   const outside = path.dirname(mount.path);
-  const writing = { ...options, folder: promised.folder, units: 1_000_000, atOnce: random.pick([1, 4]), every: 5 };
+  const writing = { ...options, folder: promised.folder, units: 20_000, atOnce: random.pick([1, 4]), every: 5 };
   const writer = new Writer(writing, { folder: outside });
   await writer.line(random.chance(80) ? 'open ' : 'ready');
   await sleep(random.integer(80));
