@@ -130,7 +130,7 @@ export {
   type InstanceOf,
   type Loaded,
   type OnErrorOptions,
-  type LogEntry,
+  type LogEntries,
   type LogLimits,
   type LogPart,
   type MemoryEngine,

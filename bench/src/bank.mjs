@@ -29,21 +29,17 @@ export function commandOf(index) {
 }
 
 /**
- * Callers take one command after the other, each acknowledged before its next, for so long. Returns how many commands
- * were executed, which are those from 0 on.
+ * Callers take one command after the other, each acknowledged before its next, while the meter goes on.
  *
  * @param {number} callers
- * @param {number} milliseconds
+ * @param {import('./meter.mjs').Meter} meter
  * @param {(command: BankCommand) => Promise<unknown>} execute
  */
-export async function executeFor(callers, milliseconds, execute) {
-  const until = performance.now() + milliseconds;
-  let count = 0;
+export async function executeFor(callers, meter, execute) {
   const caller = async () => {
-    while (performance.now() < until) await execute(commandOf(count++));
+    while (meter.goesOn()) await execute(commandOf(meter.count++));
   };
   await Promise.all(Array.from({ length: callers }, caller));
-  return count;
 }
 
 /**

@@ -12,7 +12,15 @@ const { default: race } = /** @type {{ default: Race }} */ (await import(/** @ty
 const contenders = /** @type {Record<string, () => Promise<Contender>>} */ (race.contenders ?? CONTENDERS);
 const contender = await contenders[name]();
 
-process.on('disconnect', () => process.exit());
+process.on('disconnect', () => {
+  Promise.resolve(race.finish?.()).then(
+    () => process.exit(),
+    (error) => {
+      console.error(error);
+      process.exit(1);
+    },
+  );
+});
 process.on('message', (/** @type {Request} */ request) => {
   work(request).then(
     (answer) => process.send?.({ answer }),

@@ -1,5 +1,7 @@
 // What a scenario asks of a contender. One contender, one file below contenders/, one process of its own.
 
+import type { Meter } from './meter.mjs';
+
 /** What an acknowledged append survives: `flush` the death of the process, `fsync` the loss of power. */
 export type Level = 'flush' | 'fsync';
 
@@ -13,8 +15,8 @@ export interface Tally {
 export interface Store {
   /** Appends `entryOf(0)` to `entryOf(count - 1)`, and resolves when all were handed to the operating system. */
   append(count: number): Promise<AppendFacts>;
-  /** `callers` append one entry after the other, each durable before its next, for so long. Resolves to the count. */
-  appendDurably?(callers: number, milliseconds: number): Promise<number>;
+  /** `callers` append one entry after the other, each durable before its next, while the meter goes on. */
+  appendDurably?(callers: number, meter: Meter): Promise<void>;
   /** Reads all entries in order and decodes each to an object. */
   replay(): Promise<Tally>;
   close(): Promise<void>;

@@ -1,44 +1,67 @@
-// The table, and the file that it is kept in.
+// The table on the screen, and the file that the figures are kept in.
 
 import * as fs from 'node:fs';
 import { RESULTS } from './folders.mjs';
+import { limitInWords, valueInWords } from './goal.mjs';
 
-/** @import { Row } from './scenario.js' */
+/** @import { Goal, Row } from './scenario.js' */
 
-const HEADINGS = ['scenario', 'contender', 'median', 'min..max', 'ratio', 'target', 'reached'];
+export const HOW_RATIOS_ARE_TAKEN =
+  'Ratio: of each round, what Cairn reached over what this contender reached in the same round; the median of these. ' +
+  "On the line of Cairn: over the peer against which it is least. Contenders take turns within each round; 'half of " +
+  "them' is from the lower to the upper quartile of the rounds.";
+
+const HEADINGS = ['scenario', 'contender', 'median', 'half of them', 'ratio', 'target', 'reached'];
 const RIGHT = new Set([2, 3, 4]);
 
 /** @param {readonly Row[]} rows */
 export function printTable(rows) {
-  const lines = rows.map((row, index) => {
-    const first = row.scenario !== rows[index - 1]?.scenario;
-    return [
-      first ? row.scenario : '',
-      row.contender,
-      `${count(row.median)} ${row.unit}`,
-      `${count(row.min)}..${count(row.max)}`,
-      row.ratio === undefined ? '' : `${row.ratio.toFixed(2)}x`,
-      row.target ?? '',
-      row.reached === undefined ? '' : row.reached ? 'yes' : 'NO',
-    ];
-  });
-  const widths = HEADINGS.map((heading, column) =>
+  printColumns(
+    HEADINGS,
+    rows.map((row, index) => {
+      const first = row.scenario !== rows[index - 1]?.scenario;
+      return [
+        first ? row.scenario : '',
+        row.contender,
+        `${count(row.median)} ${row.unit}`,
+        `${count(row.q1)}..${count(row.q3)}`,
+        row.ratio === undefined ? '' : `${row.ratio.toFixed(2)}x`,
+        row.goal === undefined ? '' : limitInWords(row.goal),
+        row.goal === undefined ? '' : verdict(row.goal),
+      ];
+    }),
+    RIGHT,
+  );
+  console.log(`\n${HOW_RATIOS_ARE_TAKEN}`);
+}
+
+/** @param {Goal} goal */
+function verdict(goal) {
+  return goal.reached ? 'yes' : `NO: ${valueInWords(goal)}`;
+}
+
+/**
+ * @param {readonly string[]} headings
+ * @param {readonly string[][]} lines A line whose first cell is not empty begins a group.
+ * @param {ReadonlySet<number>} [right] Columns that end at the same place.
+ */
+export function printColumns(headings, lines, right = new Set()) {
+  const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...lines.map((line) => line[column].length)),
   );
-  const print = (/** @type {string[]} */ cells) =>
+  const print = (/** @type {readonly string[]} */ cells) =>
     console.log(
       cells
-        .map((cell, column) => (RIGHT.has(column) ? cell.padStart(widths[column]) : cell.padEnd(widths[column])))
+        .map((cell, column) => (right.has(column) ? cell.padStart(widths[column]) : cell.padEnd(widths[column])))
         .join('  ')
         .trimEnd(),
     );
-  print(HEADINGS);
+  print(headings);
   print(widths.map((width) => '-'.repeat(width)));
   for (const [index, line] of lines.entries()) {
-    if (index > 0 && line[0] !== '') console.log();
+    if (index > 0 && line[0] !== '' && lines.some(([first]) => first === '')) console.log();
     print(line);
   }
-  console.log('\nratio: Cairn over this contender; on the line of Cairn, Cairn over the fastest peer. Medians.');
 }
 
 /**
@@ -71,5 +94,5 @@ export function save(suite, result) {
 
 /** @param {number} figure */
 function count(figure) {
-  return Math.round(figure).toLocaleString('en-US');
+  return figure >= 10 ? Math.round(figure).toLocaleString('en-US') : figure.toFixed(2);
 }

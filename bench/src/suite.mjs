@@ -5,9 +5,9 @@ import { describeMachine, printMachine } from './machine.mjs';
 import { run as runRace } from './race.mjs';
 import { printNotes, printTable, save } from './report.mjs';
 
-/** @import { Context, Race, Row } from './scenario.js' */
+/** @import { Context, Outcome, Race, RaceTarget, Row } from './scenario.js' */
 
-/** @typedef {{ id: string, begin: (context: Context) => Promise<{ rows: Row[], notes: string[] }> }} Scenario */
+/** @typedef {{ id: string, begin: (context: Context) => Promise<Outcome> }} Scenario */
 
 /**
  * Returns whether every target was reached.
@@ -39,21 +39,18 @@ export async function runSuite(name, scenarios, { quick, only, profile }) {
   console.log(
     `\n${save(name, { at: new Date().toISOString(), quick, machine, rows, notes: Object.fromEntries(notes) })}`,
   );
-  return rows.every(({ reached }) => reached !== false);
+  return rows.every(({ goal }) => goal?.reached !== false);
 }
 
 /**
- * The races in files below scenarios/.
+ * A race in a file below scenarios/, with what Cairn should reach in it.
  *
- * @param {readonly string[]} files
- * @returns {Promise<Scenario[]>}
+ * @param {string} file
+ * @param {RaceTarget} target
+ * @returns {Promise<Scenario>}
  */
-export function races(files) {
-  return Promise.all(
-    files.map(async (file) => {
-      const url = new URL(`./scenarios/${file}.mjs`, import.meta.url);
-      const { default: race } = /** @type {{ default: Race }} */ (await import(url.href));
-      return { id: race.id, begin: (/** @type {Context} */ context) => runRace(url, race, context) };
-    }),
-  );
+export async function race(file, target) {
+  const url = new URL(`./scenarios/${file}.mjs`, import.meta.url);
+  const { default: it } = /** @type {{ default: Race }} */ (await import(url.href));
+  return { id: it.id, begin: (/** @type {Context} */ context) => runRace(url, it, context, target) };
 }

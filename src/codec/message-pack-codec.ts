@@ -6,6 +6,7 @@ import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { CairnError, DecodeError, EncodeError } from '../errors/index.js';
 import type { Codec } from './codec.js';
+import { MessagePackDecoder } from './message-pack-decoder.js';
 import { encodeMessagePack } from './message-pack-encoder.js';
 import { checkPlainData, MAX_DEPTH } from './plain-data.js';
 
@@ -30,13 +31,14 @@ export function messagePackCodec<T>(): Codec<T> {
   };
 }
 
-/** As {@link messagePackCodec}, for values that are known to be plain data. */
-export function uncheckedMessagePackCodec<T>(): Codec<T> {
+/** As {@link messagePackCodec}, for values that are known to be plain data. `frozen`: what they hold is. */
+export function uncheckedMessagePackCodec<T>({ frozen = false }: { readonly frozen?: boolean } = {}): Codec<T> {
   // Instances are reused: a new Encoder per value costs four times as much. Its result is a view that the next value
   // overwrites, so it is copied into the writer at once.
   // The encoder counts a leaf as a level of its own; too deep a value is the check's to refuse, which names the field.
   const encoder = new Encoder({ initialBufferSize: INITIAL_BYTES, maxDepth: MAX_DEPTH + 1 });
-  const decoder = new Decoder();
+  const library = new Decoder();
+  const decoder = new MessagePackDecoder((bytes) => library.decode(bytes), { frozen });
   const encodeOther = (value: unknown): Uint8Array => {
     try {
       return encoder.encodeSharedRef(value);
@@ -51,22 +53,13 @@ export function uncheckedMessagePackCodec<T>(): Codec<T> {
     },
     decode(reader: ByteReader): T {
       try {
-        // The decoder returns binary fields as views of its input, which is reused: give those a copy of their own.
-        return decoder.decode(hasBinary(reader) ? new Uint8Array(reader.rest()) : reader.rest()) as T;
+        const { bytes, position, end } = reader;
+        reader.position = end;
+        return decoder.decode(bytes, position, end) as T;
       } catch (cause) {
         if (cause instanceof CairnError) throw cause;
         throw new DecodeError(`Not a MessagePack value: ${String(cause)}`, { cause });
       }
     },
   };
-}
-
-/** Whether a `bin` type byte (0xc4-0xc6) occurs. It may also be part of a string or number: that costs only a copy. */
-function hasBinary(reader: ByteReader): boolean {
-  const { bytes, end } = reader;
-  for (let at = reader.position; at < end; at++) {
-    const byte = bytes[at]!;
-    if (byte >= 0xc4 && byte <= 0xc6) return true;
-  }
-  return false;
 }

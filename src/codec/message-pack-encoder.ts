@@ -4,6 +4,7 @@
 
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { EncodeError } from '../errors/index.js';
+import { MOST_FIELDS, Shapes, type Place } from './shapes.js';
 
 /** Encodes a value that is left over, as bytes that are valid until the next call. */
 export type EncodeOther = (value: unknown) => Uint8Array;
@@ -11,6 +12,7 @@ export type EncodeOther = (value: unknown) => Uint8Array;
 // Above this the encoder of the platform is faster than a loop.
 const SHORT_STRING = 64;
 const TWO_32 = 2 ** 32;
+const shapes = new Shapes();
 
 /** Appends `value`, with at most so many levels of arrays and objects. On an error the writer may hold a part of it. */
 export function encodeMessagePack(value: unknown, writer: ByteWriter, levels: number, other: EncodeOther): void {
@@ -34,12 +36,7 @@ export function encodeMessagePack(value: unknown, writer: ByteWriter, levels: nu
         encodeSize(value.length, writer, 0x90, 0xdc);
         for (let index = 0; index < value.length; index++) encodeMessagePack(value[index], writer, levels - 1, other);
       } else if (isPlain(value)) {
-        const keys = Object.keys(value);
-        encodeSize(keys.length, writer, 0x80, 0xde);
-        for (const key of keys) {
-          encodeString(key, writer, other);
-          encodeMessagePack((value as Record<string, unknown>)[key], writer, levels - 1, other);
-        }
+        encodeFields(value as Record<string, unknown>, writer, levels, other);
       } else writer.write(other(value));
       return;
     case 'undefined':
@@ -48,6 +45,41 @@ export function encodeMessagePack(value: unknown, writer: ByteWriter, levels: nu
     case 'symbol':
       writer.write(other(value));
   }
+}
+
+/** Names were encoded before, mostly in this order: then their bytes are copied. */
+function encodeFields(value: Record<string, unknown>, writer: ByteWriter, levels: number, other: EncodeOther): void {
+  const keys = Object.keys(value);
+  encodeSize(keys.length, writer, 0x80, 0xde);
+  let place = keys.length > MOST_FIELDS ? undefined : shapes.beginning(keys.length);
+  for (const key of keys) {
+    if (place === undefined) encodeString(key, writer, other);
+    else {
+      place = placeOf(key, place, writer, other);
+      const { encoded } = place;
+      const { length } = encoded;
+      writer.reserve(length);
+      const { bytes, length: at } = writer;
+      for (let index = 0; index < length; index++) bytes[at + index] = encoded[index]!;
+      writer.length = at + length;
+    }
+    encodeMessagePack(value[key], writer, levels - 1, other);
+  }
+}
+
+function placeOf(key: string, before: Place, writer: ByteWriter, other: EncodeOther): Place {
+  const { next } = before;
+  for (let index = 0; index < next.length; index++) {
+    const place = next[index]!;
+    if (place.name !== key) continue;
+    if (index > 0) before.prefer(index);
+    return place;
+  }
+  const start = writer.length;
+  encodeString(key, writer, other);
+  const encoded = writer.bytes.slice(start, writer.length);
+  writer.length = start;
+  return shapes.add(key, encoded, before);
 }
 
 function isPlain(value: object): boolean {

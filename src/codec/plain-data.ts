@@ -1,6 +1,7 @@
 // Which values survive MessagePack exactly, the path of the first one that would not, and copies of those that do.
 
 import { EncodeError } from '../errors/index.js';
+import { MOST_FIELDS, Shapes, type Place } from './shapes.js';
 
 /** Levels of nesting a value may have. */
 export const MAX_DEPTH = 100;
@@ -115,6 +116,60 @@ export function copyPlainData<T>(value: T, root = ''): T {
 
 const NOT_PLAIN = Symbol('not plain');
 
+const NO_BYTES = new Uint8Array(0);
+/** Names that were met have been checked. */
+const shapes = new Shapes();
+/** Values of the objects that are being copied. */
+const values: unknown[] = [];
+let copying = 0;
+
+function copyFields(value: Record<string, unknown>, depth: number): object | undefined {
+  const keys = Object.keys(value);
+  if (keys.length > MOST_FIELDS) return copyManyFields(value, keys, depth);
+  const base = copying;
+  copying += keys.length;
+  try {
+    let place = shapes.beginning(keys.length);
+    for (let index = 0; index < keys.length; index++) {
+      const key = keys[index]!;
+      const next = placeOf(key, place);
+      if (next === undefined) return undefined;
+      place = next;
+      const field = copy(value[key], depth + 1);
+      if (field === NOT_PLAIN) return undefined;
+      values[base + index] = field;
+    }
+    return shapes.make(place, values, base);
+  } finally {
+    copying = base;
+  }
+}
+
+function placeOf(key: string, before: Place): Place | undefined {
+  const { next } = before;
+  for (let index = 0; index < next.length; index++) {
+    const place = next[index]!;
+    if (place.name !== key) continue;
+    if (index > 0) before.prefer(index);
+    return place;
+  }
+  return isGoodName(key) ? shapes.add(key, NO_BYTES, before) : undefined;
+}
+
+function copyManyFields(value: Record<string, unknown>, keys: readonly string[], depth: number): object | undefined {
+  const fields: Record<string, unknown> = {};
+  for (const key of keys) {
+    const field = isGoodName(key) ? copy(value[key], depth + 1) : NOT_PLAIN;
+    if (field === NOT_PLAIN) return undefined;
+    fields[key] = field;
+  }
+  return fields;
+}
+
+function isGoodName(key: string): boolean {
+  return key !== '__proto__' && key.isWellFormed();
+}
+
 function copy(value: unknown, depth: number): unknown {
   switch (typeof value) {
     case 'boolean':
@@ -146,13 +201,8 @@ function copyObject(value: object, depth: number): unknown {
   }
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype === Object.prototype || prototype === null) {
-    const fields: Record<string, unknown> = {};
-    for (const key of Object.keys(value)) {
-      if (key === '__proto__' || !key.isWellFormed()) return NOT_PLAIN;
-      const field = copy((value as Record<string, unknown>)[key], depth + 1);
-      if (field === NOT_PLAIN) return NOT_PLAIN;
-      fields[key] = field;
-    }
+    const fields = copyFields(value as Record<string, unknown>, depth);
+    if (fields === undefined) return NOT_PLAIN;
     return findProblemInKeys(value, undefined) === undefined ? Object.freeze(fields) : NOT_PLAIN;
   }
   if (findProblemInObject(value, depth) !== undefined) return NOT_PLAIN;

@@ -4,7 +4,7 @@
 
 import { ByteReader } from '../bytes/byte-reader.js';
 import type { AggregateDefinition } from '../aggregate/index.js';
-import { copyPlainData } from '../codec/index.js';
+import { copyPlainData, deepFreeze } from '../codec/index.js';
 import {
   CairnError,
   DecodeError,
@@ -16,7 +16,7 @@ import {
 import { advance } from './cells.js';
 import { readBase } from './checkpoint-chain.js';
 import { decodeItem, madeAs, type Base, type CheckpointItem, type Made } from './checkpoint-items.js';
-import { decodeEntry, deepFreeze, type StoreEntry } from './entry.js';
+import { decodeEntry, type StoreEntry } from './entry.js';
 import type { CheckpointDescription, Engine } from './event-log.js';
 import { ProjectionError } from './projection.js';
 import { currentRecord } from './read-records.js';
@@ -248,13 +248,19 @@ async function bootFrom(
   let bytesReplayed = 0;
   let marks = 0;
   const reader = new ByteReader();
-  for await (const { position, payload } of engine.log.read(Math.min(covered, restoring.behind) + 1, upTo)) {
-    const entry = decodeAt(reader.reset(payload, 0, payload.length), position);
-    if (position <= covered) restoring.rebuild(entry, position);
-    else applyAt(state, entry, position);
-    entriesReplayed++;
-    bytesReplayed += payload.length;
-    if (entry.kind === 'wal' && entry.entry.type === 'Checkpoint') marks++;
+  for await (const { firstPosition, count, bytes, starts, ends } of engine.log.read(
+    Math.min(covered, restoring.behind) + 1,
+    upTo,
+  )) {
+    for (let index = 0; index < count; index++) {
+      const position = firstPosition + index;
+      const entry = decodeAt(reader.reset(bytes, starts[index]!, ends[index]!), position);
+      if (position <= covered) restoring.rebuild(entry, position);
+      else applyAt(state, entry, position);
+      bytesReplayed += ends[index]! - starts[index]!;
+      if (entry.kind === 'wal' && entry.entry.type === 'Checkpoint') marks++;
+    }
+    entriesReplayed += count;
   }
   for (const { failure } of state.projections.values())
     if (failure !== undefined) restoring.warnings.push(failure.message);

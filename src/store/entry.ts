@@ -14,7 +14,7 @@
 
 import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
-import { uncheckedMessagePackCodec } from '../codec/index.js';
+import { deepFreeze, uncheckedMessagePackCodec } from '../codec/index.js';
 import { DecodeError, EncodeError, FormatError } from '../errors/index.js';
 import { walEntryCodec, type WalEntry } from '../wal/index.js';
 import { largestField } from './largest-field.js';
@@ -60,7 +60,7 @@ export type StoreEntry =
 
 const NO_METADATA: Metadata = Object.freeze({});
 const FIRST_ARRAY_BYTE = 0x90;
-const arrays = uncheckedMessagePackCodec<readonly unknown[]>();
+const arrays = uncheckedMessagePackCodec<readonly unknown[]>({ frozen: true });
 
 export function encodeEntry(entry: StoreEntry, writer: ByteWriter): void {
   if (entry.kind === 'wal') walEntryCodec.encode(entry.entry, writer);
@@ -112,8 +112,8 @@ function fromWalRecord({ stream, version, recordedAt, type, data, more }: WalRec
     eventVersion,
     recordedAt,
     data: deepFreeze(data),
-    metadata: metadata === null ? NO_METADATA : (deepFreeze(metadata) as Metadata),
-    receipt: commandId === undefined ? undefined : { commandId, result: deepFreeze(result) },
+    metadata: metadata === null ? NO_METADATA : metadata,
+    receipt: commandId === undefined ? undefined : { commandId, result },
   };
 }
 
@@ -167,16 +167,16 @@ function fromArray(array: readonly unknown[]): StoreEntry {
         type: array[3] as string,
         eventVersion: array[4] as number,
         recordedAt: array[5] as number,
-        data: deepFreeze(array[6]),
-        metadata: array[7] === null ? NO_METADATA : (deepFreeze(array[7]) as Metadata),
-        receipt: array.length > 8 ? { commandId: array[8] as string, result: deepFreeze(array[9]) } : undefined,
+        data: array[6],
+        metadata: array[7] === null ? NO_METADATA : (array[7] as Metadata),
+        receipt: array.length > 8 ? { commandId: array[8] as string, result: array[9] } : undefined,
       };
     case 1:
       return {
         kind: 'receipt',
         stream: name,
         version: third,
-        receipt: { commandId: array[3] as string, result: deepFreeze(array[4]) },
+        receipt: { commandId: array[3] as string, result: array[4] },
       };
     case 2:
       return { kind: 'cursor', subscription: name, position: third };
@@ -195,13 +195,6 @@ function fromArray(array: readonly unknown[]): StoreEntry {
     default:
       throw new FormatError(`An entry of kind ${String(kind)}: a newer version of the library wrote it`);
   }
-}
-
-/** Freezes what was just decoded or made; nobody else has it yet. */
-export function deepFreeze(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || value instanceof Date) return value;
-  for (const key in value) deepFreeze((value as Record<string, unknown>)[key]);
-  return Object.freeze(value);
 }
 
 /** Metadata of records that were given none. */

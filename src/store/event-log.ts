@@ -32,11 +32,19 @@ export type AppendOutcome =
   | { readonly kind: 'conflict'; readonly reason: string }
   | { readonly kind: 'unknown'; readonly cause: unknown };
 
-/** One entry as it is stored. */
-export interface LogEntry {
-  readonly position: number;
-  /** Valid until the next entry is asked for. */
-  readonly payload: Uint8Array;
+/**
+ * Entries that follow one another, as they are stored: entry `index` is at position `firstPosition + index`, its bytes
+ * are those from `starts[index]` to before `ends[index]`. As many as lie together, so that reading takes one promise for
+ * all of them; a block of one entry is as good.
+ */
+export interface LogEntries {
+  readonly firstPosition: number;
+  /** At least 1. */
+  readonly count: number;
+  /** Valid until the next entries are asked for, and so are `starts` and `ends`. */
+  readonly bytes: Uint8Array;
+  readonly starts: ArrayLike<number>;
+  readonly ends: ArrayLike<number>;
 }
 
 /** Part of a log that can be dropped as a whole: a WAL segment, a partition, a run of blocks. */
@@ -82,7 +90,7 @@ export interface EventLog {
    * Entries from `from` to `upTo`, both included, in order and without gaps. `upTo` is at most the last position that
    * was acknowledged. Rejects with `TruncatedError` if what is to come next has left the log, maybe after some entries.
    */
-  read(from: number, upTo: number): AsyncIterable<LogEntry>;
+  read(from: number, upTo: number): AsyncIterable<LogEntries>;
   /** The parts of the log, oldest first, without gaps. */
   parts(): Promise<readonly LogPart[]>;
   /**

@@ -44,6 +44,7 @@ import { Projection } from './live-projection.js';
 import { OpenReaders } from './open-readers.js';
 import { catchUp, liveItems, type CatchUp } from './observables.js';
 import type { ProjectionDefinition, ProjectionFold } from './projection.js';
+import { oneByOne } from './one-by-one.js';
 import { readAll, readStream, type ReadOptions, type ReadSource, type ReadStreamOptions } from './reading.js';
 import { readRecords } from './read-records.js';
 import { receiptKey } from './receipts.js';
@@ -255,7 +256,7 @@ export class EventStore {
       holds: this.#holds,
       committedPosition,
       firstPosition: () => engine.log.firstPosition,
-      read: (from, upTo) => this.#read(from, upTo),
+      read: (from, upTo) => oneByOne(this.#read(from, upTo)),
     };
     this.#reads = {
       log: engine.log,
@@ -476,12 +477,11 @@ export class EventStore {
    * for await (const record of store.readStream<AccountEvent>('account-a-1'))
    *   if (record.type === 'MoneyDeposited') console.log(record.version, record.data.amount);
    */
-  async *readStream<E extends Event = Event>(
+  readStream<E extends Event = Event>(
     stream: string,
     options: ReadStreamOptions = {},
   ): AsyncGenerator<StoredRecord<E>, void, undefined> {
-    this.#checkReadable();
-    yield* readStream<E>(this.#reads, checkedStream(stream), options);
+    return this.#readable<E>(() => readStream(this.#reads, checkedStream(stream), options));
   }
 
   /**
@@ -495,9 +495,8 @@ export class EventStore {
    * for await (const { data } of store.readAll<MoneyDeposited>({ aggregates: [Account], types: ['MoneyDeposited'] }))
    *   total += data.amount;
    */
-  async *readAll<E extends Event = Event>(options: ReadOptions = {}): AsyncGenerator<StoredRecord<E>, void, undefined> {
-    this.#checkReadable();
-    yield* readAll<E>(this.#reads, options);
+  readAll<E extends Event = Event>(options: ReadOptions = {}): AsyncGenerator<StoredRecord<E>, void, undefined> {
+    return this.#readable<E>(() => readAll(this.#reads, options));
   }
 
   /**
@@ -980,9 +979,21 @@ export class EventStore {
   }
 
   /** Committed records of the log. What is committed in memory only is waited for. */
-  async *#read(from: number, upTo: number): AsyncGenerator<StoredRecord, void, undefined> {
+  async *#read(from: number, upTo: number): AsyncGenerator<readonly StoredRecord[], void, undefined> {
     await this.#pipeline.written(upTo);
     yield* readRecords(this.#parts.engine.log, this.#parts.types, from, upTo);
+  }
+
+  /** What `begin` reads, one record at a time, as long as the store is open. */
+  #readable<E extends Event>(
+    begin: () => AsyncGenerator<readonly StoredRecord[], void, undefined>,
+  ): AsyncGenerator<StoredRecord<E>, void, undefined> {
+    const check = (): void => this.#checkReadable();
+    const batches = (async function* () {
+      check();
+      yield* begin() as AsyncGenerator<readonly StoredRecord<E>[], void, undefined>;
+    })();
+    return oneByOne(batches, check);
   }
 
   /** Makes acknowledged entries visible: to the next load, to projections, and then to whoever watches. */

@@ -22,7 +22,7 @@ import type {
   CheckpointStorage,
   Engine,
   EventLog,
-  LogEntry,
+  LogEntries,
   LogLimits,
   LogPart,
 } from './event-log.js';
@@ -144,12 +144,11 @@ class FileLog implements EventLog {
     }
   }
 
-  async *read(from: number, upTo: number): AsyncGenerator<LogEntry, void, undefined> {
+  async *read(from: number, upTo: number): AsyncGenerator<LogEntries, void, undefined> {
     if (from > upTo) return;
     const scan = new LogScan(this.#directory, walLayout, { mode: 'bestEffort', from, upTo }, this.#prepared.known);
     for await (const { bytes, firstId, count, starts, ends } of scan.blocks())
-      for (let index = 0; index < count; index++)
-        yield { position: firstId + index, payload: bytes.subarray(starts[index], ends[index]) };
+      if (count > 0) yield { firstPosition: firstId, count, bytes, starts, ends };
   }
 
   async parts(): Promise<LogPart[]> {

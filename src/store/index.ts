@@ -49,7 +49,7 @@ export {
   type Engine,
   type EngineSource,
   type EventLog,
-  type LogEntry,
+  type LogEntries,
   type LogLimits,
   type LogPart,
 } from './event-log.js';

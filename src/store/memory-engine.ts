@@ -15,7 +15,7 @@ import type {
   Engine,
   EngineSource,
   EventLog,
-  LogEntry,
+  LogEntries,
   LogLimits,
   LogPart,
 } from './event-log.js';
@@ -196,7 +196,7 @@ class MemoryLog implements EventLog {
     return (this.#failure = { kind: 'unknown', cause: new Error('failNextAppend was called') });
   }
 
-  async *read(from: number, upTo: number): AsyncGenerator<LogEntry, void, undefined> {
+  async *read(from: number, upTo: number): AsyncGenerator<LogEntries, void, undefined> {
     const { parts } = this.#memory;
     let part: Part | undefined;
     for (let position = from; position <= upTo; position++) {
@@ -207,7 +207,7 @@ class MemoryLog implements EventLog {
         throw new TruncatedError(`The log begins with position ${this.firstPosition}`, { entryId: position });
       const payload = part.entries[position - part.firstPosition];
       if (payload === undefined) return;
-      yield { position, payload };
+      yield { firstPosition: position, count: 1, bytes: payload, starts: [0], ends: [payload.length] };
     }
   }
 

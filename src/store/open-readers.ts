@@ -8,7 +8,7 @@ import type {
   CheckpointStorage,
   Engine,
   EventLog,
-  LogEntry,
+  LogEntries,
   LogLimits,
   LogPart,
 } from './event-log.js';
@@ -28,7 +28,7 @@ export class OpenReaders {
     await Promise.allSettled([...this.#reads].map((read) => read.end()));
   }
 
-  async *read(log: EventLog, from: number, upTo: number): AsyncGenerator<LogEntry, void, undefined> {
+  async *read(log: EventLog, from: number, upTo: number): AsyncGenerator<LogEntries, void, undefined> {
     this.#check();
     const entries = log.read(from, upTo)[Symbol.asyncIterator]();
     const read = { end: async () => entries.return?.() };
@@ -100,7 +100,7 @@ class NotedLog implements EventLog {
   append(block: Block): Promise<AppendOutcome> {
     return this.#log.append(block);
   }
-  read(from: number, upTo: number): AsyncIterable<LogEntry> {
+  read(from: number, upTo: number): AsyncIterable<LogEntries> {
     return this.#readers.read(this.#log, from, upTo);
   }
   parts(): Promise<readonly LogPart[]> {

@@ -2,25 +2,38 @@
 
 import { ByteReader } from '../bytes/byte-reader.js';
 import { currentEventVersion, upcast } from '../aggregate/index.js';
+import { deepFreeze } from '../codec/index.js';
 import { DecodeError } from '../errors/index.js';
-import { decodeEntry, deepFreeze, type StoreEntry } from './entry.js';
+import { decodeEntry, type StoreEntry } from './entry.js';
 import type { EventLog } from './event-log.js';
 import type { StoredRecord } from './record.js';
 import { recordOf } from './store-state.js';
 import type { AggregateTypes } from './types.js';
 
-/** Records from `from` to `upTo`, both included. Rejects with `TruncatedError` if the log begins later. */
+/** Entries that are decoded in one go, so that who stops early has paid for few in vain. */
+const BATCH_ENTRIES = 64;
+
+/**
+ * Records from `from` to `upTo`, both included, some at a time: between two batches there is a promise, between two
+ * records of a batch there is none. Rejects with `TruncatedError` if the log begins later.
+ */
 export async function* readRecords(
   log: EventLog,
   types: AggregateTypes,
   from: number,
   upTo: number,
-): AsyncGenerator<StoredRecord, void, undefined> {
+): AsyncGenerator<readonly StoredRecord[], void, undefined> {
   const reader = new ByteReader();
-  for await (const { position, payload } of log.read(from, upTo)) {
-    const entry = decodeAt(reader.reset(payload, 0, payload.length), position);
-    if (entry.kind === 'record') yield currentRecord(types, entry, position);
-  }
+  for await (const { firstPosition, count, bytes, starts, ends } of log.read(from, upTo))
+    for (let index = 0; index < count;) {
+      const records: StoredRecord[] = [];
+      for (const end = Math.min(count, index + BATCH_ENTRIES); index < end; index++) {
+        const position = firstPosition + index;
+        const entry = decodeAt(reader.reset(bytes, starts[index]!, ends[index]!), position);
+        if (entry.kind === 'record') records.push(currentRecord(types, entry, position));
+      }
+      if (records.length > 0) yield records;
+    }
 }
 
 function decodeAt(reader: ByteReader, position: number): StoreEntry {

@@ -1,7 +1,6 @@
 // Reading the past: records of the whole store or of one stream, in either direction, as far as they were committed when
 // the reading began. Pulled: memory does not grow with the log, and whoever stops early leaves nothing open.
 
-import type { Event } from '../aggregate/index.js';
 import { InvalidArgumentError, TruncatedError } from '../errors/index.js';
 import type { EventLog } from './event-log.js';
 import type { Holds } from './holds.js';
@@ -46,15 +45,15 @@ export interface ReadSource {
   committedPosition(): number;
   /** Version of a stream, as of its last committed record. */
   committedVersion(stream: string): number;
-  /** Committed records of the log, both ends included. */
-  read(from: number, upTo: number): AsyncIterable<StoredRecord>;
+  /** Committed records of the log in batches, both ends included. */
+  read(from: number, upTo: number): AsyncIterable<readonly StoredRecord[]>;
 }
 
-/** See `EventStore.readAll`. */
-export async function* readAll<E extends Event>(
+/** Records in batches; see `EventStore.readAll`. */
+export async function* readAll(
   source: ReadSource,
   options: ReadOptions,
-): AsyncGenerator<StoredRecord<E>, void, undefined> {
+): AsyncGenerator<readonly StoredRecord[], void, undefined> {
   const { log } = source;
   const committed = source.committedPosition();
   const { from = log.firstPosition, upTo = committed, limit = Infinity, backwards = false } = options;
@@ -65,17 +64,22 @@ export async function* readAll<E extends Event>(
     throw new TruncatedError(`Position ${from} has left the log; the oldest that can be read is ${log.firstPosition}`, {
       entryId: from,
     });
+  if (limit === 0) return;
   const range = { from, upTo: Math.min(upTo, committed) };
-  const records = inOrder(source, range, backwards, selection(source.types, options));
-  yield* taken(records as AsyncGenerator<StoredRecord<E>, void, undefined>, limit);
+  let left = limit;
+  for await (const records of inOrder(source, range, backwards, selection(source.types, options))) {
+    yield records.length > left ? records.slice(0, left) : records;
+    left -= records.length;
+    if (left <= 0) return;
+  }
 }
 
-/** See `EventStore.readStream`. */
-export async function* readStream<E extends Event>(
+/** Records in batches; see `EventStore.readStream`. */
+export async function* readStream(
   source: ReadSource,
   stream: string,
   options: ReadStreamOptions,
-): AsyncGenerator<StoredRecord<E>, void, undefined> {
+): AsyncGenerator<readonly StoredRecord[], void, undefined> {
   const { fromVersion, upToVersion, limit = Infinity, backwards = false } = options;
   if (fromVersion !== undefined) checkCount('fromVersion', fromVersion, 1);
   if (upToVersion !== undefined) checkCount('upToVersion', upToVersion, 0);
@@ -89,12 +93,19 @@ export async function* readStream<E extends Event>(
   let left = limit;
   /** What should come next, where the caller named the first version: then everything from it on has to be there. */
   let next = backwards ? last : first;
-  for await (const record of inOrder(source, range, backwards, isWanted)) {
-    if (fromVersion !== undefined && record.version !== next) throw leftTheLog(stream, next, record.version);
-    next = record.version + (backwards ? -1 : 1);
-    yield record as StoredRecord<E>;
+  for await (const records of inOrder(source, range, backwards, isWanted)) {
+    const wanted = records.length > left ? records.slice(0, left) : records;
+    for (const [index, { version }] of wanted.entries()) {
+      if (fromVersion !== undefined && version !== next) {
+        if (index > 0) yield wanted.slice(0, index);
+        throw leftTheLog(stream, next, version);
+      }
+      next = version + (backwards ? -1 : 1);
+    }
+    yield wanted;
+    left -= wanted.length;
     // The rest of the log cannot hold any more of it.
-    if (--left === 0 || next < first || next > last) return;
+    if (left === 0 || next < first || next > last) return;
   }
   if (fromVersion !== undefined) throw leftTheLog(stream, next, backwards ? next + 1 : undefined);
 }
@@ -126,7 +137,7 @@ async function* inOrder(
   { from, upTo }: { readonly from: number; readonly upTo: number },
   backwards: boolean,
   isWanted: Wanted,
-): AsyncGenerator<StoredRecord, void, undefined> {
+): AsyncGenerator<readonly StoredRecord[], void, undefined> {
   let needed = from;
   const release = source.holds.add(() => ({ name: 'a reader', position: needed - 1 }));
   try {
@@ -137,26 +148,18 @@ async function* inOrder(
         if ((part.lastPosition ?? Infinity) < from) return;
         const wanted: StoredRecord[] = [];
         const end = Math.min(upTo, part.lastPosition ?? upTo);
-        for await (const record of source.read(Math.max(from, part.firstPosition), end))
-          if (isWanted(record)) wanted.push(record);
-        yield* wanted.reverse();
+        for await (const records of source.read(Math.max(from, part.firstPosition), end))
+          for (const record of records) if (isWanted(record)) wanted.push(record);
+        if (wanted.length > 0) yield wanted.reverse();
       }
     } else
-      for await (const record of source.read(from, upTo)) {
-        needed = record.position;
-        if (isWanted(record)) yield record;
+      for await (const records of source.read(from, upTo)) {
+        needed = records[0]!.position;
+        const wanted = records.filter(isWanted);
+        if (wanted.length > 0) yield wanted;
       }
   } finally {
     release();
-  }
-}
-
-async function* taken<T>(items: AsyncGenerator<T, void, undefined>, limit: number): AsyncGenerator<T, void, undefined> {
-  let left = limit;
-  if (left <= 0) return;
-  for await (const item of items) {
-    yield item;
-    if (--left <= 0) return;
   }
 }
 

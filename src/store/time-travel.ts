@@ -62,10 +62,11 @@ export async function stateAtVersion(
       `The records of '${stream}' up to version ${version} have left the log; the oldest state that is left is of version ${at}`,
     );
   if (at === version) return state;
-  for await (const record of readRecords(engine.log, types, start + 1, upTo)) {
-    if (record.stream !== stream) continue;
-    state = reduce(definition, state, record);
-    if (record.version === version) return state;
-  }
+  for await (const records of readRecords(engine.log, types, start + 1, upTo))
+    for (const record of records) {
+      if (record.stream !== stream) continue;
+      state = reduce(definition, state, record);
+      if (record.version === version) return state;
+    }
   throw new TruncatedError(`Version ${version} of '${stream}' is not in the log`);
 }

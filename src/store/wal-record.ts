@@ -36,7 +36,7 @@ const FIELDS: ReadonlyMap<string, string> = new Map([
   ['DeleteDocuments', 'deletes'],
 ]);
 
-const arrays = uncheckedMessagePackCodec<readonly unknown[]>();
+const arrays = uncheckedMessagePackCodec<readonly unknown[]>({ frozen: true });
 
 /** Whether a type of event is in the vocabulary: only then is it worth asking {@link encodeWalRecord}. */
 export function isWalType(type: string): boolean {

@@ -166,14 +166,15 @@ class Rebuilding {
   /** `visit` returns true when it has seen enough. */
   async replay({ log }: Engine, from: number, upTo: number, visit?: (step: Step) => boolean): Promise<void> {
     const reader = new ByteReader();
-    for await (const { position, payload } of log.read(from, upTo)) {
-      const entry = decodeEntry(reader.reset(payload, 0, payload.length));
-      if (entry.kind !== 'record') continue;
-      const definition = this.#types.ofStream(entry.stream);
-      if (definition === undefined) continue;
-      const step = this.#reduce(definition, entry, position);
-      if (visit?.(step) === true) return;
-    }
+    for await (const { firstPosition, count, bytes, starts, ends } of log.read(from, upTo))
+      for (let index = 0; index < count; index++) {
+        const entry = decodeEntry(reader.reset(bytes, starts[index]!, ends[index]!));
+        if (entry.kind !== 'record') continue;
+        const definition = this.#types.ofStream(entry.stream);
+        if (definition === undefined) continue;
+        const step = this.#reduce(definition, entry, firstPosition + index);
+        if (visit?.(step) === true) return;
+      }
   }
 
   compare(stream: string, definition: AggregateDefinition, held: Snapshot): Difference | undefined {

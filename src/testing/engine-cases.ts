@@ -1,7 +1,7 @@
 // What the cases of an engine are written with: entries, blocks, and how to look at what a log holds.
 
 import * as assert from 'node:assert/strict';
-import type { AppendOutcome, Block, Engine, EngineSource, EventLog } from '../store/index.js';
+import type { AppendOutcome, Block, Engine, EngineSource, EventLog, LogEntries } from '../store/index.js';
 
 /** An engine, and the means to make it fail. `open` may be called many times, also before the last one was closed. */
 export interface EngineUnderTest extends EngineSource {
@@ -75,11 +75,16 @@ export async function fillParts(log: EventLog, parts: number): Promise<number> {
 /** Entries of a range, copied; fails unless positions are dense from `from` on. */
 export async function readAll(log: EventLog, from: number, upTo: number): Promise<Uint8Array[]> {
   const found: Uint8Array[] = [];
-  for await (const { position, payload } of log.read(from, upTo)) {
-    assert.equal(position, from + found.length, 'positions follow one another');
-    found.push(payload.slice());
+  for await (const entries of log.read(from, upTo)) {
+    assert.equal(entries.firstPosition, from + found.length, 'positions follow one another');
+    assert.ok(entries.count > 0, 'there are entries in what is handed out');
+    for (let index = 0; index < entries.count; index++) found.push(payloadOf(entries, index).slice());
   }
   return found;
+}
+
+export function payloadOf({ bytes, starts, ends }: LogEntries, index: number): Uint8Array {
+  return bytes.subarray(starts[index], ends[index]);
 }
 
 /** Fails unless the log holds {@link entryAt} at every position of a range. */

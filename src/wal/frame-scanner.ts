@@ -42,6 +42,11 @@ export interface ScanOptions {
   readonly upTo?: number;
   /** Hand out a batch only when its last frame is there. Default true. */
   readonly wholeBatches?: boolean;
+  /**
+   * Read the next window while entries of this one are looked at; it takes a second window of memory. Then
+   * {@link FrameScanner.end} has to be awaited before the file is closed. Default false.
+   */
+  readonly ahead?: boolean;
 }
 
 /**
@@ -78,6 +83,18 @@ interface Mark {
   readonly offset: number;
 }
 
+/** A window that is being filled with what comes behind the current one. */
+interface NextWindow {
+  readonly bytes: Uint8Array;
+  /** Place in the current window that its first byte is a copy of, and how many bytes it begins with are copies. */
+  readonly position: number;
+  readonly copied: number;
+  /** Bytes that are asked for. */
+  readonly count: number;
+  /** Never rejects. */
+  readonly read: Promise<{ readonly count: number } | { readonly error: unknown }>;
+}
+
 export class FrameScanner {
   /** Last id handed out or passed over; `firstId - 1` before the first. */
   lastId: number;
@@ -107,6 +124,9 @@ export class FrameScanner {
   #filled = 0;
   #position = 0;
   #done = false;
+  #next: NextWindow | undefined;
+  /** The window before this one. */
+  #spare: Uint8Array | undefined;
   /** Bytes that the next frame needs to be whole; the window grows to it. */
   #needed = FRAME_HEADER_BYTES;
   /** Ends of some entries above `durableId`, and of the last known one at or below it: see {@link offsetBehind}. */
@@ -134,7 +154,10 @@ export class FrameScanner {
   async next(): Promise<FrameBlock | undefined> {
     while (!this.#done) {
       const block = this.#parse();
-      if (block !== undefined) return block;
+      if (block !== undefined) {
+        if (this.#options.ahead === true) this.#readAhead();
+        return block;
+      }
       if (this.#done) break;
       const unread = this.#fileSize - (this.#base + this.#filled);
       if (unread > 0) {
@@ -146,6 +169,11 @@ export class FrameScanner {
     }
     if (this.damage?.reason === ZERO_LENGTH) await this.#lookForZeros(this.damage);
     return undefined;
+  }
+
+  /** Resolves when nothing is being read any more. */
+  async end(): Promise<void> {
+    await this.#next?.read;
   }
 
   /**
@@ -357,8 +385,40 @@ export class FrameScanner {
     };
   }
 
+  #readAhead(): void {
+    const copied = this.#filled - this.#position;
+    const unread = this.#fileSize - (this.#base + this.#filled);
+    if (this.#done || this.#next !== undefined || unread <= 0 || this.#needed > WINDOW_BYTES) return;
+    const bytes = this.#spare ?? allocate(WINDOW_BYTES);
+    bytes.set(this.#window.subarray(this.#position, this.#filled));
+    const count = Math.min(bytes.length - copied, unread);
+    const read = readFully(this.#options.file, bytes.subarray(copied, copied + count), this.#base + this.#filled).then(
+      (got) => ({ count: got }),
+      (error: unknown) => ({ error }),
+    );
+    this.#next = { bytes, position: this.#position, copied, count, read };
+  }
+
+  /** Goes on with the window that was read ahead. */
+  async #turn({ bytes, position, copied, count, read }: NextWindow): Promise<void> {
+    const outcome = await read;
+    this.#next = undefined;
+    if ('error' in outcome) throw outcome.error;
+    this.#spare = this.#window.length === WINDOW_BYTES ? this.#window : undefined;
+    this.#window = bytes;
+    this.#view = viewOf(bytes);
+    this.#base += position;
+    this.#position -= position;
+    this.#filled = copied + outcome.count;
+    if (outcome.count < count) this.#fileSize = this.#base + this.#filled;
+  }
+
   /** Moves what is left to the front of the window, makes the window fit what is needed, and reads on. */
   async #fill(): Promise<void> {
+    if (this.#next !== undefined) {
+      await this.#turn(this.#next);
+      return;
+    }
     const left = this.#filled - this.#position;
     const unread = this.#fileSize - (this.#base + this.#filled);
     let window = this.#window;

@@ -3,7 +3,7 @@
 
 import { CorruptionError, NotFoundError, TornTailError, TruncatedError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
-import type { FrameBlock } from './frame-scanner.js';
+import type { FrameBlock, FrameScanner } from './frame-scanner.js';
 import { checkReaches } from './inspect-log.js';
 import type { LogLayout } from './layout.js';
 import { readSegmentChain, type Segment, type SegmentChain } from './segment-chain.js';
@@ -133,11 +133,12 @@ export class LogScan {
         { path: segment.path, offset: 8, entryId: this.lastEntryId + 1 },
       );
     const file = await this.#directory.open(segment.path, 'read');
+    let scanner: FrameScanner | undefined;
     try {
       const fileSize = await file.size();
       const mark = this.#beginWith?.segmentId === segment.segmentId ? this.#beginWith.mark : undefined;
       const wanted = { ...(from === undefined ? {} : { from }), ...(upTo === undefined ? {} : { upTo }) };
-      let scanner = scannerOf(file, fileSize, segment, mark === undefined ? wanted : { ...wanted, mark });
+      scanner = scannerOf(file, fileSize, segment, { ...wanted, ...(mark === undefined ? {} : { mark }), ahead: true });
       let block = await scanner.next();
       for (let knownDurableId = durableId ?? 0; ;) {
         for (; block !== undefined; block = await scanner.next()) {
@@ -160,6 +161,7 @@ export class LogScan {
       if (!isLast) checkSealedSegment(scanner, segment, nextStartId);
       else if (this.end?.tornTail !== undefined) this.#torn(this.end.tornTail, this.lastEntryId + 1);
     } finally {
+      await scanner?.end();
       await file.close();
     }
   }

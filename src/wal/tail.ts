@@ -48,7 +48,12 @@ export function scannerOf(
   file: FileHandle,
   fileSize: number,
   segment: Segment,
-  range: { readonly from?: number; readonly upTo?: number; readonly mark?: { id: number; offset: number } } = {},
+  range: {
+    readonly from?: number;
+    readonly upTo?: number;
+    readonly mark?: { id: number; offset: number };
+    readonly ahead?: boolean;
+  } = {},
 ): FrameScanner {
   const { header } = segment;
   const { mark, ...limits } = range;

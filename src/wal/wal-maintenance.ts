@@ -2,10 +2,11 @@
 // cover, and, when it is damaged, saying exactly what can still be read.
 
 import { checkId } from '../bytes/u64.js';
-import { InvalidArgumentError } from '../errors/index.js';
+import { AlreadyExistsError, InvalidArgumentError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import { makeDirectoryDurable, readFully, removeDurable, renameDurable } from '../storage/index.js';
 import { normalizePath } from '../storage/path.js';
+import { SEGMENT_HEADER_BYTES } from './format.js';
 import { readEnd } from './inspect-log.js';
 import { walLayout } from './layout.js';
 import { notify, type WalObserver } from './observer.js';
@@ -26,7 +27,7 @@ export interface SegmentRange {
 export interface TruncateOptions {
   /** Asked before each removal: `onBeforeTruncate` may keep a segment, and with it all later ones. */
   readonly observer?: WalObserver;
-  /** Move segments to this folder of the same directory instead of removing them. */
+  /** Move segments to this folder of the same directory instead of removing them. Nothing in it is ever overwritten. */
   readonly archive?: string;
   /** Only say what would be done. */
   readonly dryRun?: boolean;
@@ -90,6 +91,9 @@ export class WalMaintenance {
    * and until something was written to it the one before it; what stays has no hole. Each removal is durable before the
    * next one begins, so that a power cut in between cannot bring an older segment back and leave a hole.
    *
+   * Throws {@link AlreadyExistsError} where the archive holds a segment of that name from another log; those before it
+   * were moved.
+   *
    * Calling it again is harmless. Which entries are covered is for the caller to know: nothing here reads checkpoints.
    */
   async truncatePrefix(lastEntryId: number, options: TruncateOptions = {}): Promise<TruncateReport> {
@@ -126,11 +130,22 @@ export class WalMaintenance {
           continue;
         }
         if (archive === undefined) await removeDurable(this.#directory, path);
-        else await renameDurable(this.#directory, path, `${archive}/wal_${segmentId}.log`);
+        else await this.#archive(path, `${archive}/wal_${segmentId}.log`);
       }
       removed.push(segment);
     }
     return { removed, kept };
+  }
+
+  async #archive(path: string, target: string): Promise<void> {
+    const archived = await headerOf(this.#directory, target);
+    // After a power cut in the middle of a move a file system may show both names of one segment.
+    if (archived !== undefined && !archived.equals((await headerOf(this.#directory, path))!))
+      throw new AlreadyExistsError(
+        "The archive holds a segment of this name from another log. Move that one away, or archive to a folder of this log's own",
+        { path: target },
+      );
+    await renameDurable(this.#directory, path, target);
   }
 
   /** As {@link segmentRanges}, but without reading the last segment, which is never removed. */
@@ -184,6 +199,18 @@ function keepReason(
   if (isKept) return 'active';
   if (segment.endEntryId !== undefined && segment.endEntryId > lastEntryId) return 'not covered';
   return afterKept ? 'after a kept segment' : undefined;
+}
+
+/** The first bytes of a segment, which no other one shares: they hold its log, its first entry and its salt. */
+async function headerOf(directory: Directory, path: string): Promise<Buffer | undefined> {
+  if ((await directory.stat(path)) === undefined) return undefined;
+  const file = await directory.open(path, 'read');
+  try {
+    const header = Buffer.alloc(SEGMENT_HEADER_BYTES);
+    return header.subarray(0, await readFully(file, header, 0));
+  } finally {
+    await file.close();
+  }
 }
 
 /** Checks a folder for archived segments. Throws {@link InvalidArgumentError} for one inside the log's own. */

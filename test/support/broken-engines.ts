@@ -1,6 +1,6 @@
 // Engines that break one rule each, for showing that the conformance suite sees it.
 
-import { memoryEngine, type Block, type CheckpointStorage, type EventLog, type LogEntry } from 'cairnlog';
+import { memoryEngine, type Block, type CheckpointStorage, type EventLog, type LogEntries } from 'cairnlog';
 import type { EngineUnderTest } from 'cairnlog/testing';
 import { wrapped } from './engines.js';
 
@@ -143,14 +143,24 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     make: withLog((log) => {
       const shared = new Uint8Array(17 * 1024 * 1024);
       return {
-        async *read(from: number, upTo: number): AsyncGenerator<LogEntry> {
-          for await (const { position, payload } of log.read(from, upTo)) {
-            shared.set(payload);
-            yield { position, payload: shared.subarray(0, payload.length) };
+        async *read(from: number, upTo: number): AsyncGenerator<LogEntries> {
+          for await (const entries of log.read(from, upTo)) {
+            shared.set(entries.bytes);
+            yield { ...entries, bytes: shared };
           }
         },
       };
     }),
+  },
+  {
+    rule: 'truncation is known in the tick in which it begins',
+    fails: 'log: begins behind what goes in the tick in which it is told to truncate',
+    make: withLog((log) => ({
+      truncate: async (position) => {
+        await Promise.resolve();
+        return log.truncate(position);
+      },
+    })),
   },
   {
     rule: 'truncation leaves what lies above the position',

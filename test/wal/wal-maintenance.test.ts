@@ -1,4 +1,5 @@
 import {
+  AlreadyExistsError,
   CorruptionError,
   InvalidArgumentError,
   LockError,
@@ -155,6 +156,36 @@ describe('WalMaintenance.truncatePrefix', () => {
       expect(after.get(`archive/2024/wal_${id}.log`)).to.deep.equal(before.get(`wal/wal_${id}.log`));
     }
     await wal.close();
+  });
+
+  it('does not overwrite what another log has archived under the same name', async () => {
+    const directory = new MemoryDirectory();
+    await closed(directory, 5);
+    await new WalMaintenance(directory).truncatePrefix(2, { archive: 'archive' });
+    const archived = (await imageOf(directory)).get('archive/wal_1.log');
+    // The store is begun anew, and its archive is still there.
+    for (const name of await directory.list('wal')) await directory.remove(`wal/${name}`);
+    await closed(directory, 5);
+    const error = await rejects(
+      new WalMaintenance(directory).truncatePrefix(2, { archive: 'archive' }),
+      AlreadyExistsError,
+    );
+    expect(error.path).to.equal('archive/wal_1.log');
+    expect((await imageOf(directory)).get('archive/wal_1.log')).to.deep.equal(archived);
+    expect(await ids(directory)).to.deep.equal([1, 2, 3, 4, 5]);
+  });
+
+  it('goes on with a segment that has both names, as an interrupted move may leave it', async () => {
+    const directory = new MemoryDirectory();
+    await closed(directory, 5);
+    const bytes = (await imageOf(directory)).get('wal/wal_1.log')!;
+    await directory.makeDirectory('archive');
+    const file = await directory.open('archive/wal_1.log', 'create');
+    await file.write(bytes, 0);
+    await file.close();
+    const report = await new WalMaintenance(directory).truncatePrefix(2, { archive: 'archive' });
+    expect(removedIds(report)).to.include(1);
+    expect((await imageOf(directory)).get('archive/wal_1.log')).to.deep.equal(bytes);
   });
 
   it('refuses an archive inside the log, or outside the directory', async () => {

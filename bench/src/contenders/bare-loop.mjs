@@ -73,16 +73,14 @@ function store(descriptor, write) {
     append() {
       throw new Error('Only for durable appends');
     },
-    async appendDurably(_callers, milliseconds) {
+    async appendDurably(_callers, meter) {
       const bytes = Buffer.alloc(RECORD_BYTES);
-      const until = performance.now() + milliseconds;
-      let count = 0;
-      while (performance.now() < until && (count + 1) * RECORD_BYTES <= FILE_BYTES) {
-        bytes.writeUInt32LE(count + 1, 0);
-        bytes.writeUInt32LE(entryOf(count).docCount, 4);
-        await write(bytes, count++ * RECORD_BYTES);
+      while (meter.goesOn()) {
+        if ((meter.count + 1) * RECORD_BYTES > FILE_BYTES) throw new Error('The preallocated file is full');
+        bytes.writeUInt32LE(meter.count + 1, 0);
+        bytes.writeUInt32LE(entryOf(meter.count).docCount, 4);
+        await write(bytes, meter.count++ * RECORD_BYTES);
       }
-      return count;
     },
     async replay() {
       const bytes = Buffer.alloc(FILE_BYTES);

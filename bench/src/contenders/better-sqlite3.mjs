@@ -6,34 +6,53 @@
 // Replay reads pages of values by key with pluck().all(), faster than iterate().
 
 import Database from 'better-sqlite3';
-import { BLOCK, entryOf } from '../workload.mjs';
-import { docCountOf, encode } from './payload.mjs';
+import { BLOCK } from '../workload.mjs';
+import { EVENTS, EVENTS_AS_JSON } from './events-payload.mjs';
+import { SEGMENTS } from './segments-payload.mjs';
 
 /** @import { Contender, Store } from '../contender.js' */
+/** @import { Payload } from '../payload.js' */
 
 const PAGE_ROWS = 1000;
 
 /** @type {Contender} */
-export const betterSqlite3 = {
-  how: {
-    append: `WAL mode, synchronous=OFF, one INSERT of ${BLOCK} rows per transaction`,
-    replay: `pages of ${PAGE_ROWS} values by key, pluck().all()`,
-    durable: 'WAL mode, synchronous=FULL, one transaction per event',
-  },
-  async open(folder, level) {
-    const database = new Database(`${folder}/log.db`);
-    database.pragma('journal_mode = WAL');
-    database.pragma(`synchronous = ${level === 'fsync' ? 'FULL' : 'OFF'}`);
-    database.exec('CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, value BLOB NOT NULL)');
-    return store(database);
-  },
-};
+export const betterSqlite3 = contender(SEGMENTS);
+
+/** @type {Contender} */
+export const betterSqlite3OfEvents = contender(EVENTS);
+
+/** @type {Contender} */
+export const betterSqlite3OfJson = contender(EVENTS_AS_JSON);
 
 /**
+ * @template E
+ * @param {Payload<E>} payload
+ * @returns {Contender}
+ */
+function contender(payload) {
+  return {
+    how: {
+      append: `WAL mode, synchronous=OFF, one INSERT of ${BLOCK} rows per transaction; ${payload.storedAs}`,
+      replay: `pages of ${PAGE_ROWS} values by key, pluck().all(); ${payload.storedAs}`,
+      durable: 'WAL mode, synchronous=FULL, one transaction per event',
+    },
+    async open(folder, level) {
+      const database = new Database(`${folder}/log.db`);
+      database.pragma('journal_mode = WAL');
+      database.pragma(`synchronous = ${level === 'fsync' ? 'FULL' : 'OFF'}`);
+      database.exec('CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, value BLOB NOT NULL)');
+      return store(database, payload);
+    },
+  };
+}
+
+/**
+ * @template E
  * @param {import('better-sqlite3').Database} database
+ * @param {Payload<E>} payload
  * @returns {Store}
  */
-function store(database) {
+function store(database, { entryOf, encode, reusesBytes, decode, amountOf }) {
   const insertOne = database.prepare('INSERT INTO log (id, value) VALUES (?, ?)');
   const insertBlock = database.prepare(
     `INSERT INTO log (id, value) VALUES ${Array.from({ length: BLOCK }, () => '(?, ?)').join(', ')}`,
@@ -46,8 +65,9 @@ function store(database) {
       for (; next + BLOCK <= count; next += BLOCK) {
         for (let index = 0; index < BLOCK; index++) {
           parameters[2 * index] = next + index + 1;
-          // A copy: all 64 values are bound before they are read.
-          parameters[2 * index + 1] = Buffer.from(encode(entryOf(next + index)));
+          const bytes = encode(entryOf(next + index));
+          // All 64 values are bound before they are read.
+          parameters[2 * index + 1] = reusesBytes ? Buffer.from(bytes) : bytes;
         }
         insertBlock.run(parameters);
       }
@@ -56,19 +76,16 @@ function store(database) {
       })();
       return { mostBehind: BLOCK };
     },
-    async appendDurably(_callers, milliseconds) {
+    async appendDurably(_callers, meter) {
       // Its calls are synchronous: callers take turns.
-      const until = performance.now() + milliseconds;
-      let count = 0;
-      for (; performance.now() < until; count++) insertOne.run(count + 1, encode(entryOf(count)));
-      return count;
+      for (; meter.goesOn(); meter.count++) insertOne.run(meter.count + 1, encode(entryOf(meter.count)));
     },
     async replay() {
       let count = 0;
       let sum = 0;
       for (;;) {
         const values = /** @type {Uint8Array[]} */ (page.all(count, PAGE_ROWS));
-        for (const value of values) sum += docCountOf(value);
+        for (const value of values) sum += amountOf(decode(value));
         count += values.length;
         if (values.length < PAGE_ROWS) return { count, sum };
       }

@@ -89,14 +89,11 @@ function store(directory, wal, pace) {
       await wal.flush();
       return { mostBehind };
     },
-    async appendDurably(callers, milliseconds) {
-      const until = performance.now() + milliseconds;
-      let count = 0;
+    async appendDurably(callers, meter) {
       const caller = async () => {
-        while (performance.now() < until) await wal.appendDurable(entryOf(count++));
+        while (meter.goesOn()) await wal.appendDurable(entryOf(meter.count++));
       };
       await Promise.all(Array.from({ length: callers }, caller));
-      return count;
     },
     async replay() {
       let count = 0;

@@ -4,34 +4,50 @@
 // libuv's thread pool; waiting for each is slower by a third). Keys are 8 bytes, big-endian. Replay: values().nextv().
 
 import { ClassicLevel } from 'classic-level';
-import { BLOCK, entryOf, WINDOW } from '../workload.mjs';
-import { docCountOf, encode } from './payload.mjs';
+import { BLOCK, WINDOW } from '../workload.mjs';
+import { EVENTS } from './events-payload.mjs';
+import { SEGMENTS } from './segments-payload.mjs';
 
 /** @import { Contender, Store } from '../contender.js' */
+/** @import { Payload } from '../payload.js' */
 
 const PAGE_ROWS = 1024;
 const PAGE_BYTES = 1024 * 1024;
 
 /** @type {Contender} */
-export const classicLevel = {
-  how: {
-    append: `sync: false, chained batches of ${BLOCK}, at most ${WINDOW / BLOCK} under way`,
-    replay: `values().nextv(${PAGE_ROWS})`,
-  },
-  async open(folder) {
-    const database = /** @type {ClassicLevel<Uint8Array, Uint8Array>} */ (
-      new ClassicLevel(`${folder}/log.ldb`, { keyEncoding: 'view', valueEncoding: 'view' })
-    );
-    await database.open();
-    return store(database);
-  },
-};
+export const classicLevel = contender(SEGMENTS);
+
+/** @type {Contender} */
+export const classicLevelOfEvents = contender(EVENTS);
 
 /**
+ * @template E
+ * @param {Payload<E>} payload
+ * @returns {Contender}
+ */
+function contender(payload) {
+  return {
+    how: {
+      append: `sync: false, chained batches of ${BLOCK}, at most ${WINDOW / BLOCK} under way; ${payload.storedAs}`,
+      replay: `values().nextv(${PAGE_ROWS}); ${payload.storedAs}`,
+    },
+    async open(folder) {
+      const database = /** @type {ClassicLevel<Uint8Array, Uint8Array>} */ (
+        new ClassicLevel(`${folder}/log.ldb`, { keyEncoding: 'view', valueEncoding: 'view' })
+      );
+      await database.open();
+      return store(database, payload);
+    },
+  };
+}
+
+/**
+ * @template E
  * @param {ClassicLevel<Uint8Array, Uint8Array>} database
+ * @param {Payload<E>} payload
  * @returns {Store}
  */
-function store(database) {
+function store(database, { entryOf, encode, decode, amountOf }) {
   return {
     async append(count) {
       const key = new Uint8Array(8);
@@ -57,7 +73,7 @@ function store(database) {
       for (;;) {
         const values = await iterator.nextv(PAGE_ROWS);
         if (values.length === 0) break;
-        for (const value of values) sum += docCountOf(value);
+        for (const value of values) sum += amountOf(decode(value));
         count += values.length;
       }
       await iterator.close();

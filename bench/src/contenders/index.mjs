@@ -13,6 +13,18 @@ export const CONTENDERS = {
   'bare loop, O_DSYNC': async () => (await import('./bare-loop.mjs')).bareLoopSynced,
   'bare loop, async': async () => (await import('./bare-loop.mjs')).bareLoopAsync,
   'bare loop, sync': async () => (await import('./bare-loop.mjs')).bareLoop,
+  'bare codec loop': async () => (await import('./bare-codec.mjs')).bareCodec,
 };
 
-/** @typedef {keyof typeof CONTENDERS} ContenderName */
+/** The same for domain events. */
+export const EVENT_CONTENDERS = {
+  cairn: async () => (await import('./cairn-event-log.mjs')).cairnEventLog,
+  'cairn, the store': async () => (await import('./cairn-events.mjs')).cairnOfEvents,
+  'cairn, the store, one by one': async () => (await import('./cairn-events.mjs')).cairnOfEventsOneByOne,
+  'better-sqlite3': async () => (await import('./better-sqlite3.mjs')).betterSqlite3OfEvents,
+  'better-sqlite3, JSON': async () => (await import('./better-sqlite3.mjs')).betterSqlite3OfJson,
+  lmdb: async () => (await import('./lmdb.mjs')).lmdbOfEvents,
+  'classic-level': async () => (await import('./classic-level.mjs')).classicLevelOfEvents,
+  'event-storage': async () => (await import('./event-storage.mjs')).eventStorageOfEvents,
+  'bare codec loop': async () => (await import('./bare-codec.mjs')).bareCodecOfEvents,
+};

@@ -8,23 +8,31 @@
 //
 // That is the peer that the targets count, because it stores the same bytes with the same codec as Cairn. Beside it
 // stands `lmdb, as documented`: put(), whose writes the library gathers itself, and its own encoding, MessagePack.
+//
+// Durable: put() and then `flushed`, as documented, which is when a transaction has been synced; put() of all who call
+// in the same turn shares one. The append flag and the codec are the same.
 
 import { open } from 'lmdb';
 import { BLOCK, entryOf, WINDOW } from '../workload.mjs';
-import { decode, encode } from './payload.mjs';
+import { EVENTS } from './events-payload.mjs';
+import { SEGMENTS } from './segments-payload.mjs';
 
 /** @import { Contender, Store } from '../contender.js' */
+/** @import { Payload } from '../payload.js' */
 
-const MAP_BYTES = 256 * 1024 * 1024;
-
-/** @type {Contender} */
-export const lmdb = contender(true, BLOCK);
+const MAP_BYTES = 512 * 1024 * 1024;
 
 /** @type {Contender} */
-export const lmdbWithoutWriteMap = contender(false, BLOCK);
+export const lmdb = contender(SEGMENTS, true, BLOCK);
 
 /** @type {Contender} */
-export const lmdbInLargeTransactions = contender(true, WINDOW);
+export const lmdbWithoutWriteMap = contender(SEGMENTS, false, BLOCK);
+
+/** @type {Contender} */
+export const lmdbInLargeTransactions = contender(SEGMENTS, true, WINDOW);
+
+/** @type {Contender} */
+export const lmdbOfEvents = contender(EVENTS, true, BLOCK);
 
 /** @type {Contender} */
 export const lmdbAsDocumented = {
@@ -33,9 +41,9 @@ export const lmdbAsDocumented = {
     replay: 'getRange(), its default encoding (MessagePack)',
   },
   async open(folder) {
-    const database = /** @type {Log} */ (open({ path: `${folder}/log.mdb`, noSync: true }));
+    const database = /** @type {Log<any>} */ (open({ path: `${folder}/log.mdb`, noSync: true }));
     return {
-      ...store(database, BLOCK),
+      ...store(database, SEGMENTS, BLOCK),
       async append(count) {
         /** @type {Promise<boolean>[]} */
         const writes = [];
@@ -55,38 +63,48 @@ export const lmdbAsDocumented = {
 };
 
 /**
+ * @template E
+ * @param {Payload<E>} payload
  * @param {boolean} useWritemap
  * @param {number} block
  * @returns {Contender}
  */
-function contender(useWritemap, block) {
+function contender(payload, useWritemap, block) {
+  const { storedAs, encode, decode, reusesBytes } = payload;
   return {
     how: {
-      append: `noSync, ${useWritemap ? 'useWritemap' : 'pwrite() at commit'}, ${block} putSync({ append: true }) per transactionSync()`,
-      replay: 'getRange(), decoded from its own buffer',
+      append: `noSync, ${useWritemap ? 'useWritemap' : 'pwrite() at commit'}, ${block} putSync({ append: true }) per transactionSync(); ${storedAs}`,
+      replay: `getRange(), decoded from its own buffer; ${storedAs}`,
+      durable: 'await put(), await flushed: callers that wait together share a transaction and a sync',
     },
-    async open(folder) {
-      const database = /** @type {Log} */ (
+    async open(folder, level) {
+      const synced = level === 'fsync';
+      // put() reads the bytes later, on another thread.
+      const encoder =
+        synced && reusesBytes
+          ? { encode: (/** @type {E} */ entry) => Buffer.from(encode(entry)), decode }
+          : { encode, decode };
+      const database = /** @type {Log<E>} */ (
         open({
           path: `${folder}/log.mdb`,
-          noSync: true,
-          useWritemap,
-          mapSize: MAP_BYTES,
           keyEncoding: 'uint32',
-          encoder: { encode, decode },
+          encoder,
+          ...(synced ? {} : { noSync: true, useWritemap, mapSize: MAP_BYTES }),
         })
       );
-      return store(database, block);
+      return store(database, payload, block);
     },
   };
 }
 
 /**
- * @param {Log} database
+ * @template E
+ * @param {Log<E>} database
+ * @param {Payload<E>} payload
  * @param {number} block
  * @returns {Store}
  */
-function store(database, block) {
+function store(database, { entryOf, amountOf }, block) {
   return {
     async append(count) {
       for (let next = 0; next < count;) {
@@ -97,13 +115,22 @@ function store(database, block) {
       }
       return { mostBehind: block };
     },
+    async appendDurably(callers, meter) {
+      const caller = async () => {
+        while (meter.goesOn()) {
+          const index = meter.count++;
+          await database.put(index + 1, entryOf(index));
+          await database.flushed;
+        }
+      };
+      await Promise.all(Array.from({ length: callers }, caller));
+    },
     async replay() {
       let count = 0;
       let sum = 0;
       for (const { value } of database.getRange()) {
-        if (value.type !== 'AddSegment') throw new Error(`Not an entry of ours: ${value.type}`);
         count++;
-        sum += value.docCount;
+        sum += amountOf(value);
       }
       return { count, sum };
     },
@@ -111,7 +138,10 @@ function store(database, block) {
   };
 }
 
-/** @typedef {import('lmdb').RootDatabase<ReturnType<typeof decode>, number>} Log */
+/**
+ * @template E
+ * @typedef {import('lmdb').RootDatabase<E, number>} Log
+ */
 
 /** @type {import('lmdb').PutOptions} */
 const APPEND = { append: true };

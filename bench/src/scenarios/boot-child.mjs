@@ -1,41 +1,58 @@
-// Child of boot: writes a store of so many records and takes a checkpoint shortly before the end, or opens a store and
-// says how long that took. A process of its own for each, as a boot has nothing compiled and nothing cached.
+// Child of boot and growth: writes a store of so many records and takes a checkpoint shortly before the end, or opens a
+// store and says how long that took. A process of its own for each, as a boot has nothing compiled and nothing cached.
 
 import { openStore } from '../../../dist/store/index.js';
 import { Account } from '../contenders/bank/account.mjs';
+import { deposit, fillSegment, NEVER, sumOfBalances, checkBalances } from '../filling.mjs';
 
 const [step, dir = '', ...numbers] = process.argv.slice(2);
 const [records = 0, accounts = 0, afterCheckpoint = 0] = numbers.map(Number);
 
-const EVENTS_PER_APPEND = 100;
-/** No checkpoint but those that are asked for. */
-const NEVER = { records: Number.MAX_SAFE_INTEGER };
+/** So many checkpoints are kept that nothing leaves the log. */
+const KEEP_ALL = { ...NEVER, retain: 1000 };
 
 console.log(JSON.stringify(await run()));
 
 function run() {
-  if (step === 'write') return write();
-  return step === 'truncate' ? truncate() : open();
+  switch (step) {
+    case 'write':
+      return write();
+    case 'settle':
+    case 'count':
+      return settle();
+    case 'truncate':
+      return truncate();
+    default:
+      return open();
+  }
 }
 
+/** `accounts` may have no more than a hundredth of the records. */
 async function write() {
   const store = await openStore({ dir, aggregates: [Account], durability: 'flush', checkpoint: NEVER });
-  const data = { amount: 1 };
-  const events = Array.from({ length: EVENTS_PER_APPEND }, () => ({ type: 'MoneyDeposited', data }));
-  const append = (/** @type {number} */ from, /** @type {number} */ to) => {
-    const appends = [];
-    for (let next = from; next < to; next += EVENTS_PER_APPEND) {
-      const stream = `account-a-${(next / EVENTS_PER_APPEND) % accounts}`;
-      appends.push(store.append([{ stream, events }], { durability: 'memory' }));
-    }
-    return Promise.all(appends);
-  };
   const upTo = records - afterCheckpoint;
-  for (let next = 0; next < upTo; next += 10_000) await append(next, Math.min(upTo, next + 10_000));
+  // Each account gets one record before any gets more.
+  await deposit(store, { from: 0, to: accounts, accounts, each: 1 });
+  await deposit(store, { from: accounts, to: upTo, accounts });
+  const bulky = await fillSegment(store, dir);
   await store.checkpoint();
-  await append(upTo, records);
+  await deposit(store, { from: upTo, to: records, accounts });
   await store.close();
-  return {};
+  return { records: records + bulky };
+}
+
+/** Counts what is there, and puts so many records behind a new checkpoint if asked to. */
+async function settle() {
+  const store = await openStore({ dir, aggregates: [Account], durability: 'flush', checkpoint: KEEP_ALL });
+  let count = await sumOfBalances(store, accounts);
+  if (step === 'settle') {
+    count += await fillSegment(store, dir);
+    await store.checkpoint({ full: true });
+    await deposit(store, { from: 0, to: afterCheckpoint, accounts });
+    count += afterCheckpoint;
+  }
+  await store.close();
+  return { records: count };
 }
 
 /** Drops what the checkpoint covers. */
@@ -52,10 +69,8 @@ async function open() {
   const store = await openStore({ dir, aggregates: [Account], checkpoint: NEVER });
   const milliseconds = performance.now() - begun;
   const { user, system } = process.cpuUsage(cpu);
-  const { entriesReplayed } = store.recovery;
-  let sum = 0;
-  for (let index = 0; index < accounts; index++) sum += (await store.load(Account, `a-${index}`)).state.balance;
+  const { entriesReplayed, phases } = store.recovery;
+  await checkBalances(store, accounts, records);
   await store.close();
-  if (sum !== records) throw new Error(`Wrong result: the balances add up to ${sum}, expected ${records}`);
-  return { milliseconds, cpuMilliseconds: (user + system) / 1000, entriesReplayed };
+  return { milliseconds, cpuMilliseconds: (user + system) / 1000, entriesReplayed, phases };
 }

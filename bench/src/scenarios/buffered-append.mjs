@@ -5,10 +5,9 @@ import { BLOCK, checkStored } from '../workload.mjs';
 /** @type {import('../scenario.js').Race} */
 export default {
   id: 'append',
-  title: `buffered append, a flush every ${BLOCK}`,
+  title: `buffered append of AddSegment, a flush every ${BLOCK}`,
   uses: 'append',
   durability: 'handed to the OS: survives the process',
-  target: 4,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level'],
   alsoShown: [
@@ -17,6 +16,7 @@ export default {
     'lmdb, without write map',
     'lmdb, 1024 per transaction',
     'lmdb, as documented',
+    'bare codec loop',
   ],
   async round(contender, folder, { entries }) {
     const store = await contender.open(folder, 'flush');

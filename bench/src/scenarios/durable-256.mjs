@@ -8,9 +8,8 @@ export default {
   title: 'durable append, 256 callers',
   uses: 'durable',
   durability: 'fdatasync per acknowledgement: survives a power cut',
-  target: 60,
   cairn: 'cairn',
-  peers: ['better-sqlite3'],
+  peers: ['better-sqlite3', 'lmdb'],
   alsoShown: [],
   round: (contender, folder, { milliseconds }) => durableRound(contender, folder, 256, milliseconds),
 };

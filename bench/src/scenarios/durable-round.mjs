@@ -1,5 +1,6 @@
 // One round of a scenario in which every event is on stable storage before its caller goes on.
 
+import { Meter } from '../meter.mjs';
 import { checkStored } from '../workload.mjs';
 
 /**
@@ -12,10 +13,10 @@ import { checkStored } from '../workload.mjs';
 export async function durableRound(contender, folder, callers, milliseconds) {
   const store = await contender.open(folder, 'fsync');
   if (store.appendDurably === undefined) throw new Error('This contender has no durable append');
-  const begun = performance.now();
-  const operations = await store.appendDurably(callers, milliseconds);
-  const took = performance.now() - begun;
+  const meter = new Meter(milliseconds);
+  await store.appendDurably(callers, meter);
+  const round = meter.stop();
   await store.close();
-  await checkStored(contender, folder, operations);
-  return { operations, milliseconds: took };
+  await checkStored(contender, folder, meter.count);
+  return round;
 }

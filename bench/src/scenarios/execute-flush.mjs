@@ -11,7 +11,6 @@ export default {
   contenders: BANKS,
   uses: 'execute',
   durability: 'handed to the OS before each acknowledgement: survives the process',
-  target: { 'event-storage': 1.5 },
   cairn: 'cairn',
   peers: ['event-storage'],
   alsoShown: ['event-storage, a stream each'],

@@ -11,7 +11,6 @@ export default {
   contenders: BANKS,
   uses: 'execute',
   durability: 'fdatasync before each acknowledgement: survives a power cut',
-  target: { emmett: 20, 'better-sqlite3': 10 },
   cairn: 'cairn',
   peers: ['better-sqlite3', 'emmett'],
   alsoShown: ['better-sqlite3, in groups'],

@@ -1,6 +1,7 @@
 // One round of a scenario in which callers execute commands, each acknowledged before its next.
 
 import { CALLERS, checkAccounts } from '../bank.mjs';
+import { Meter } from '../meter.mjs';
 
 /**
  * @param {import('../bank-contender.js').Bank} bank
@@ -11,12 +12,12 @@ import { CALLERS, checkAccounts } from '../bank.mjs';
  */
 export async function executeRound(bank, folder, level, milliseconds) {
   const open = await bank.open(folder, level);
-  const begun = performance.now();
-  const operations = await open.executeFor(CALLERS, milliseconds);
-  const took = performance.now() - begun;
+  const meter = new Meter(milliseconds);
+  await open.executeFor(CALLERS, meter);
+  const round = meter.stop();
   await open.close();
   const again = await bank.open(folder, level);
-  checkAccounts(await again.accounts(), operations);
+  checkAccounts(await again.accounts(), meter.count);
   await again.close();
-  return { operations, milliseconds: took };
+  return round;
 }

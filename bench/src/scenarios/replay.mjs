@@ -5,13 +5,12 @@ import { checkTally } from '../workload.mjs';
 /** @type {import('../scenario.js').Race} */
 export default {
   id: 'replay',
-  title: 'replay',
+  title: 'replay of AddSegment',
   uses: 'replay',
   durability: 'reads only',
-  target: 2.5,
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level'],
-  alsoShown: ['lmdb, as documented'],
+  alsoShown: ['lmdb, as documented', 'bare codec loop'],
   async prepare(contender, folder, { entries }) {
     const store = await contender.open(folder, 'flush');
     await store.append(entries);

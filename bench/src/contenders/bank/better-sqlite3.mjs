@@ -50,10 +50,10 @@ function contender(inGroups) {
         accounts.set(account, { balance: reduceBalance(balance, event), version: version + 1 });
       };
       return {
-        executeFor: (callers, milliseconds) =>
+        executeFor: (callers, meter) =>
           executeFor(
             callers,
-            milliseconds,
+            meter,
             inGroups ? grouped(database.transaction(eachOf(execute))) : async (command) => execute(command),
           ),
         accounts: async () => accounts,

@@ -22,8 +22,8 @@ export const cairn = {
       files: { preallocateBytes: level === 'fsync' ? SEGMENT_BYTES : 0 },
     });
     return {
-      executeFor: (callers, milliseconds) =>
-        executeFor(callers, milliseconds, ({ account, deposits, amount }) =>
+      executeFor: (callers, meter) =>
+        executeFor(callers, meter, ({ account, deposits, amount }) =>
           store.execute(Account, account, (it) => (deposits ? it.deposit(amount) : it.withdraw(amount))),
         ),
       async accounts() {

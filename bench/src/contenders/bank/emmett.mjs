@@ -32,7 +32,7 @@ export const emmett = {
     const execute = (command) =>
       (last = last.then(() => handle(store, `account-${command.account}`, ({ balance }) => decide(balance, command))));
     return {
-      executeFor: (callers, milliseconds) => executeFor(callers, milliseconds, execute),
+      executeFor: (callers, meter) => executeFor(callers, meter, execute),
       async accounts() {
         const accounts = new Map();
         for (let index = 0; index < ACCOUNTS; index++) {

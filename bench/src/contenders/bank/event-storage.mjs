@@ -47,7 +47,7 @@ function contender(streamOf, streams) {
         return new Promise((resolve) => store.commit(streamOf(account), [{ type, data, account }], resolve));
       };
       return {
-        executeFor: (callers, milliseconds) => executeFor(callers, milliseconds, execute),
+        executeFor: (callers, meter) => executeFor(callers, meter, execute),
         async accounts() {
           const accounts = new Map();
           const events = store.getAllEvents();
