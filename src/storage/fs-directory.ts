@@ -122,7 +122,8 @@ export class FsDirectory implements Directory {
 
   async lock(name: string): Promise<Lock> {
     const { normal, absolute } = await this.#resolve(name);
-    return attempt(normal, () => this.#locks.lock(absolute));
+    const lock = await attempt(normal, () => this.#locks.lock(absolute));
+    return { release: () => attempt(normal, () => lock.release()) };
   }
 
   /** Checks the path's form, then that no symlink on the way to its last name leads out of the root. */

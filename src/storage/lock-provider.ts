@@ -99,7 +99,7 @@ async function attemptFlock(path: string): Promise<Attempt> {
       if (!(await isStillAt(path, file))) continue;
       await noteHolder(file);
       held = true;
-      return { release: once(() => file.close()) };
+      return { release: once(() => release(file)) };
     } finally {
       if (!held) await file.close();
     }
@@ -135,7 +135,7 @@ async function attemptAbstractSocket(path: string): Promise<Attempt> {
       return {
         release: once(async () => {
           // Given up in the open, so that another namespace need not wonder.
-          await noteHolder(file);
+          await noteNobody(file);
           await new Promise<void>((resolve) => server.close(() => resolve()));
           await file.close();
         }),
@@ -181,7 +181,7 @@ async function attemptExclusiveOpen(path: string, flag: number): Promise<Attempt
   try {
     const file = await openLockFile(path, flag);
     await noteHolder(file);
-    return { release: once(() => file.close()) };
+    return { release: once(() => release(file)) };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'EAGAIN' || code === 'EBUSY' || code === 'EWOULDBLOCK') return 'busy';
@@ -198,6 +198,16 @@ async function isStillAt(path: string, file: fs.promises.FileHandle): Promise<bo
 /** For the error messages of others only, so a full disk must not keep a lock from being taken or given up. */
 async function noteHolder(file: fs.promises.FileHandle): Promise<void> {
   await writeHolder(file).catch(() => undefined);
+}
+
+/** Who finds the lock taken a moment later must not be told that it was us. */
+async function release(file: fs.promises.FileHandle): Promise<void> {
+  await noteNobody(file);
+  await file.close();
+}
+
+async function noteNobody(file: fs.promises.FileHandle): Promise<void> {
+  await file.truncate(0).catch(() => undefined);
 }
 
 function openLockFile(path: string, extraFlags: number): Promise<fs.promises.FileHandle> {

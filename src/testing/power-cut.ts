@@ -31,11 +31,13 @@ export interface NameChange {
 }
 
 /**
- * What a sync that fails leaves behind. `clean`: what was not written counts as written and reads as new, as on ext4
- * and xfs. `reverted`: the file reads as it did before, as on btrfs. Default `clean`.
+ * What a sync that fails leaves behind. `clean`: what was not written counts as written and reads as new. `unwritable`:
+ * the same, and where the file had no bytes on the platter before, none will ever get there: later syncs say that all is
+ * well and leave zeros, until the file is cut off before that. So does ext4 on Linux 6.18. `reverted`: the file reads as
+ * it did before, as on btrfs. Default `unwritable`, the worst of them.
  */
 export interface SyncFailure {
-  readonly leaves?: 'clean' | 'reverted';
+  readonly leaves?: 'clean' | 'unwritable' | 'reverted';
   /** Unsynced sectors that were written all the same. Default: none. */
   readonly wrote?: (sector: number) => boolean;
 }

@@ -27,6 +27,8 @@ interface Inode {
   sizeDirty: number;
   /** Failures of writing pages back that nobody has been told of: how many there were so far. */
   failures: number;
+  /** Sectors that a failure has made such that nothing gets to the platter any more. */
+  readonly unwritable: Set<number>;
 }
 
 type PendingChange = NameChange & { readonly inode: Inode; readonly time: number };
@@ -112,7 +114,10 @@ export class SimulatedDisk implements Directory {
       let copy = inodes.get(inode);
       if (copy === undefined) {
         const bytes = inode.bytes === inode.durable ? inode.bytes : inode.bytes.slice(0, inode.size);
-        inodes.set(inode, (copy = { ...inode, bytes, dirty: new Map(inode.dirty) }));
+        inodes.set(
+          inode,
+          (copy = { ...inode, bytes, dirty: new Map(inode.dirty), unwritable: new Set(inode.unwritable) }),
+        );
       }
       return copy;
     };
@@ -183,6 +188,7 @@ export class SimulatedDisk implements Directory {
   failWriteback(path: string): void {
     const inode = this.#file(normalizePath(path));
     if (inode.dirty.size === 0 && inode.sizeDirty === 0) return;
+    spoil(inode, inode.dirty.keys());
     inode.dirty.clear();
     inode.sizeDirty = 0;
     inode.failures++;
@@ -306,7 +312,17 @@ export class SimulatedDisk implements Directory {
 const NONE = new Uint8Array(0);
 
 function file(number: number): Inode {
-  return { kind: 'file', number, bytes: NONE, size: 0, durable: NONE, dirty: new Map(), sizeDirty: 0, failures: 0 };
+  return {
+    kind: 'file',
+    number,
+    bytes: NONE,
+    size: 0,
+    durable: NONE,
+    dirty: new Map(),
+    sizeDirty: 0,
+    failures: 0,
+    unwritable: new Set(),
+  };
 }
 
 function folder(number: number): Inode {
@@ -328,10 +344,15 @@ function written(inode: Inode, wrote: (sector: number) => boolean = () => true):
   durable.set(inode.durable.subarray(0, inode.size));
   for (const sector of inode.dirty.keys()) {
     const start = sector * SECTOR;
-    if (start < inode.size && wrote(sector))
+    if (start < inode.size && !inode.unwritable.has(sector) && wrote(sector))
       durable.set(inode.bytes.subarray(start, Math.min(start + SECTOR, inode.size)), start);
   }
   return durable;
+}
+
+/** Where there is nothing on the platter yet, nothing will get there. */
+function spoil(inode: Inode, sectors: Iterable<number>): void {
+  for (const sector of sectors) if (sector * SECTOR >= inode.durable.length) inode.unwritable.add(sector);
 }
 
 /** The platter after a durable write: its sectors, and a size that they fit in. */
@@ -340,7 +361,8 @@ function writtenBetween(inode: Inode, start: number, end: number): Uint8Array {
   durable.set(inode.durable);
   for (const sector of sectorsBetween(start, end)) {
     const at = sector * SECTOR;
-    durable.set(inode.bytes.subarray(at, Math.min(at + SECTOR, inode.size, durable.length)), at);
+    if (!inode.unwritable.has(sector))
+      durable.set(inode.bytes.subarray(at, Math.min(at + SECTOR, inode.size, durable.length)), at);
   }
   return durable;
 }
@@ -446,9 +468,12 @@ class SimulatedHandle implements FileHandle {
   async writeDurably(source: Uint8Array, offset: number): Promise<number> {
     const count = await this.write(source, offset);
     const inode = this.#inode;
-    const fails = this.#syncFails() !== false;
+    const failure = this.#syncFails();
+    const fails = failure !== false;
     const end = offset + count;
     if (!fails) inode.durable = writtenBetween(inode, offset, end);
+    else if (failure === true || failure.leaves === undefined || failure.leaves === 'unwritable')
+      spoil(inode, sectorsBetween(offset, end));
     // As little as O_DSYNC promises: what is dirty elsewhere stays so, and so does a size that goes beyond.
     for (const sector of sectorsBetween(offset, end)) inode.dirty.delete(sector);
     if (inode.durable.length === inode.size) inode.sizeDirty = 0;
@@ -461,8 +486,14 @@ class SimulatedHandle implements FileHandle {
     const inode = this.#inode;
     const fails = this.#syncFails();
     if (fails === false) inode.durable = written(inode);
-    else if (fails !== true) {
+    else if (fails === true) spoil(inode, inode.dirty.keys());
+    else {
       if (fails.wrote !== undefined) inode.durable = written(inode, fails.wrote);
+      if (fails.leaves === 'unwritable' || fails.leaves === undefined)
+        spoil(
+          inode,
+          [...inode.dirty.keys()].filter((sector) => fails.wrote?.(sector) !== true),
+        );
       if (fails.leaves === 'reverted') {
         inode.bytes = inode.durable;
         inode.size = inode.durable.length;
@@ -499,8 +530,10 @@ class SimulatedHandle implements FileHandle {
       inode.bytes = grown;
     }
     this.#own();
-    if (size < inode.size) inode.bytes.fill(0, size, inode.size);
-    else this.#dirty(inode.size, size);
+    if (size < inode.size) {
+      inode.bytes.fill(0, size, inode.size);
+      for (const sector of inode.unwritable) if (sector * SECTOR >= size) inode.unwritable.delete(sector);
+    } else this.#dirty(inode.size, size);
     inode.size = size;
     inode.sizeDirty = this.#clock();
   }

@@ -3,13 +3,18 @@
 //
 // The last part is not paranoia. After a failed sync a page can be in the page cache, clean, and not on disk: a process
 // that starts then reads it well, and loses it, and every acknowledged entry behind it, at the next power cut. Syncing
-// again does not help, the page counts as written. Writing the same bytes again and then syncing does.
+// again does not help, the page counts as written. Writing the same bytes again does not help either where the failed
+// write was the first to its block: ext4 (seen on Linux 6.18) goes on to take that block for unwritten, and says that
+// all is well. So unless there is only a rest of a sector to write that proven bytes begin, the segment is written anew,
+// into a file that takes its place. It is the last segment, and this is done after a crash only; a disk without room for
+// it gets the second best, the same bytes in place.
 
 import { allocate } from '../bytes/allocate.js';
 import { checkId, MAX_ID, readU32 } from '../bytes/u64.js';
-import { AlreadyExistsError, CorruptionError, NotFoundError } from '../errors/index.js';
+import { AlreadyExistsError, CorruptionError, NotFoundError, StorageError } from '../errors/index.js';
 import type { Directory, FileHandle, Lock, RandomBytes } from '../storage/index.js';
-import { makeDirectoryDurable, readFully, writeFully } from '../storage/index.js';
+import { makeDirectoryDurable, readFully, writeFileAtomically, writeFully } from '../storage/index.js';
+import { parentOf } from '../storage/path.js';
 import { SEGMENT_HEADER_BYTES, SEGMENT_VERSION } from './format.js';
 import { checkReaches, readEnd } from './inspect-log.js';
 import type { LogLayout } from './layout.js';
@@ -19,7 +24,9 @@ import { SegmentFile, type SegmentPlan } from './segment-file.js';
 import { drawSalt, type SegmentFill } from './staging.js';
 import { judgeEnd, scannerOf, type LogEnd, type TornTail } from './tail.js';
 
-const REWRITE_WINDOW_BYTES = 256 * 1024;
+const COPY_WINDOW_BYTES = 256 * 1024;
+/** No file system has smaller blocks. */
+const SECTOR_BYTES = 512;
 
 /** What opening a log for writing found and did. */
 export interface OpenReport {
@@ -129,7 +136,7 @@ async function prepareLocked(
       rewrittenBytes,
     });
     const start = async (): Promise<OpenedLog> => {
-      const rewrittenBytes = examined === undefined ? 0 : await repair(directory, layout, examined);
+      const rewrittenBytes = examined === undefined ? 0 : await repair(directory, layout, examined, options.random);
       if (goesOn) return { ...adopt(examined, newLogId, options), lock, report: report(rewrittenBytes) };
       await examined?.file.close();
       const plan: SegmentPlan = {
@@ -209,7 +216,8 @@ function checkIdsAreLeft(lastId: number, layout: LogLayout): void {
 /** The last segment, open, and how it ends. */
 interface Examined {
   readonly segment: Segment;
-  readonly file: FileHandle;
+  /** Another one once the segment was written anew. */
+  file: FileHandle;
   readonly fileSize: number;
   readonly end: LogEnd;
   readonly marks: readonly Mark[];
@@ -232,25 +240,72 @@ async function examine(directory: Directory, segment: Segment, knownDurableId: n
 
 /**
  * Cuts the last segment behind its last whole frame and makes everything before that durable. Returns the bytes that
- * were written again. Leaves the file open.
+ * nothing proved to be so. Leaves the file open.
  */
-async function repair(directory: Directory, layout: LogLayout, examined: Examined): Promise<number> {
-  const { segment, file, fileSize, end } = examined;
-  if (end.validEnd < fileSize) await file.truncate(end.validEnd);
+async function repair(
+  directory: Directory,
+  layout: LogLayout,
+  examined: Examined,
+  random: RandomBytes,
+): Promise<number> {
+  const { segment, fileSize, end } = examined;
   // Entries are only written to a segment whose header was synced. Without any, the header itself is in doubt.
   const from = end.durableEnd <= segment.header.bytes ? 0 : end.durableEnd;
-  await rewrite(file, from, end.validEnd);
-  await file.datasync();
+  if (isInWrittenSector(from, end.validEnd) || !(await writeAnew(directory, examined, random))) {
+    const { file } = examined;
+    if (end.validEnd < fileSize) await file.truncate(end.validEnd);
+    await copy(file, file, from, end.validEnd);
+    await file.datasync();
+  }
   await directory.syncDirectory(layout.folder);
   return end.validEnd - from;
 }
 
-async function rewrite(file: FileHandle, from: number, end: number): Promise<void> {
-  const window = allocate(Math.min(REWRITE_WINDOW_BYTES, end - from));
+/** Whether there is nothing to write but in a sector that is known to have been written before. */
+function isInWrittenSector(from: number, end: number): boolean {
+  return from > 0 && Math.ceil(from / SECTOR_BYTES) === Math.ceil(end / SECTOR_BYTES);
+}
+
+/** Puts a new file with the same bytes in the segment's place. False if there is no room for it. */
+async function writeAnew(directory: Directory, examined: Examined, random: RandomBytes): Promise<boolean> {
+  const { segment, file, end } = examined;
+  await removeUnfinished(directory, segment.path);
+  let isWritten = false;
+  const fill = async (anew: FileHandle): Promise<void> => {
+    await copy(file, anew, 0, end.validEnd);
+    // A disk may say only now that it is full.
+    await anew.datasync();
+    isWritten = true;
+  };
+  try {
+    await writeFileAtomically(directory, segment.path, fill, random);
+  } catch (error) {
+    const isFull = error instanceof StorageError && (error.errno === 'ENOSPC' || error.errno === 'EDQUOT');
+    // Later on it may have taken the old one's place already.
+    if (isFull && !isWritten) return false;
+    throw error;
+  }
+  examined.file = await directory.open(segment.path, 'update');
+  await file.close().catch(() => undefined);
+  return true;
+}
+
+/** What an earlier process was writing anew when it ended. */
+async function removeUnfinished(directory: Directory, path: string): Promise<void> {
+  const folder = parentOf(path);
+  for (const name of await directory.list(folder)) {
+    const found = folder === '' ? name : `${folder}/${name}`;
+    if (found.startsWith(`${path}.`) && /^[0-9a-f]{12}\.tmp$/.test(found.slice(path.length + 1)))
+      await directory.remove(found).catch(() => undefined);
+  }
+}
+
+async function copy(source: FileHandle, target: FileHandle, from: number, end: number): Promise<void> {
+  const window = allocate(Math.min(COPY_WINDOW_BYTES, end - from));
   for (let at = from; at < end;) {
-    const read = await readFully(file, window.subarray(0, Math.min(window.length, end - at)), at);
-    if (read === 0) throw new CorruptionError('The file became shorter while it was repaired', { path: file.path });
-    await writeFully(file, window.subarray(0, read), at);
+    const read = await readFully(source, window.subarray(0, Math.min(window.length, end - at)), at);
+    if (read === 0) throw new CorruptionError('The file became shorter while it was repaired', { path: source.path });
+    await writeFully(target, window.subarray(0, read), at);
     at += read;
   }
 }

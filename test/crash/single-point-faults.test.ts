@@ -53,6 +53,7 @@ describe('A fault at every single operation:', () => {
     });
     await workload.run();
     expect(workload.rejected).to.deep.equal([]);
+    // Only a preallocated log is cut: an interrupted write is left behind when the segment is written anew.
     const met = new Set(operations.map(({ kind }) => kind));
     expect([...met].sort()).to.deep.equal(
       [
@@ -69,7 +70,6 @@ describe('A fault at every single operation:', () => {
         'size',
         'stat',
         'syncDirectory',
-        'truncate',
         'write',
       ].sort(),
     );

@@ -47,11 +47,11 @@ async function segmentPaths(directory: Directory): Promise<string[]> {
   return (await new WalMaintenance(directory).segmentRanges()).map((range) => range.path);
 }
 
-/** A closed log of segments with 40 entries of 200 bytes each, some 9 KB. */
+/** A closed log of segments with 40 entries of 199 bytes each, some 9 KB; the seal reaches over no end of a sector. */
 async function longLog(segments: number): Promise<MemoryDirectory> {
   const disk = new MemoryDirectory();
-  const wal = await open(disk, { segmentBytes: 40 * 216 + HEADER_BYTES + 25 });
-  for (let entry = 0; entry < segments * 40; entry++) wal.append('x'.repeat(200));
+  const wal = await open(disk, { segmentBytes: 40 * 215 + HEADER_BYTES + 25 });
+  for (let entry = 0; entry < segments * 40; entry++) wal.append('x'.repeat(199));
   await wal.close();
   expect(await segmentPaths(disk)).to.have.length(segments);
   return disk;

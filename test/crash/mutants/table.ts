@@ -136,18 +136,38 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'does not write again what opening found',
     file: 'wal/open-log.js',
-    find: `    await rewrite(file, from, end.validEnd);`,
-    replace: ``,
+    find: `    if (isInWrittenSector(from, end.validEnd) || !(await writeAnew(directory, examined, random))) {`,
+    replace: `    if (false) {`,
     killedBy: {
       file: 'crash/power-cuts.test.ts',
       title: 'A power cut after a sync that failed takes no entry that a later process acknowledged or was shown',
     },
   },
   {
+    name: 'writes again in place what opening found',
+    file: 'wal/open-log.js',
+    find: `    if (isInWrittenSector(from, end.validEnd) || !(await writeAnew(directory, examined, random))) {`,
+    replace: `    {`,
+    killedBy: {
+      file: 'crash/power-cuts.test.ts',
+      title: 'A power cut after a sync that failed takes no entry that a later process acknowledged or was shown',
+    },
+  },
+  {
+    name: 'does not write again the rest of a sector',
+    file: 'wal/open-log.js',
+    find: `        await copy(file, file, from, end.validEnd);`,
+    replace: ``,
+    killedBy: {
+      file: 'crash/single-point-faults.test.ts',
+      title: 'A fault at every single operation: a sync that fails and loses what it should have written',
+    },
+  },
+  {
     name: 'leaves a torn tail in the file',
     file: 'wal/open-log.js',
-    find: `    if (end.validEnd < fileSize)
-        await file.truncate(end.validEnd);`,
+    find: `        if (end.validEnd < fileSize)
+            await file.truncate(end.validEnd);`,
     replace: ``,
     killedBy: logScripts,
   },

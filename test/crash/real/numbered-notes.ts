@@ -1,54 +1,56 @@
-// What the programs of the real lanes write and look for: numbered units, of which every fifth is an append of three
-// records, and nothing else. So what is left must be the units from 1 to some number, each whole and once.
+// What the programs of the real lanes write and look for: numbered units, of which every fifth is three records that
+// belong together, and nothing else. What a unit says follows from its number, so what is left must be the units from 1
+// to some number, each whole and once. The same units, in a store and in a bare log.
 
-import { FsDirectory, openStore, type Directory, type EventStore } from 'cairnlog';
-import { Notes, order } from '../../support/scripted-store.js';
-
-export const STREAMS = 10;
-
-export function textsOf(unit: number): string[] {
-  return unit % 5 === 0 ? [1, 2, 3].map((part) => `${unit}.${part}`) : [`${unit}${' '.repeat((unit * 37) % 90)}`];
+/** How units are written. */
+export interface NumberedOptions {
+  readonly level: 'store' | 'log';
+  readonly durability: 'fsync' | 'flush';
+  /** Length of a WAL segment. Default 700. */
+  readonly segmentBytes?: number;
+  readonly preallocateBytes?: number;
+  /** Length that texts are filled up to. Default: some characters, other ones for each unit. */
+  readonly textBytes?: number;
 }
 
-export async function openNumbered(folder: string, segmentBytes = 700): Promise<EventStore> {
-  return openNumberedIn(await FsDirectory.open(folder), segmentBytes);
+/** An open store or log with the units that it was found with. */
+export interface Numbered {
+  readonly found: number;
+  /** Position of the last record of those. */
+  readonly position: number;
+  /** Resolves to the position of the unit's last record once it is as durable as it was asked for. */
+  write(unit: number): Promise<number>;
+  checkpoint(full: boolean): Promise<void>;
+  close(): Promise<void>;
 }
 
-export function openNumberedIn(dir: Directory, segmentBytes = 700): Promise<EventStore> {
-  return openStore({
-    dir,
-    aggregates: [Notes],
-    projections: [order],
-    checkpoint: { records: Number.MAX_SAFE_INTEGER, retain: 2, changesAboveBytes: 1 },
-    files: { segmentBytes, preallocateBytes: 0 },
-  });
+/** Opens what the options say, and reads all of it. Throws unless it is units in order and whole. */
+export async function openUnits(folder: string, options: NumberedOptions): Promise<Numbered> {
+  return (await loadOpener(options.level))(folder, options);
+}
+
+type Opener = (folder: string, options: NumberedOptions) => Promise<Numbered>;
+
+/** Loads what {@link openUnits} needs, and no more: processes that do it are started by the hundred. */
+export async function loadOpener(level: NumberedOptions['level']): Promise<Opener> {
+  if (level === 'log') return (await import('./numbered-log.js')).openNumberedLog;
+  return (await import('./numbered-store.js')).openNumberedStore;
+}
+
+export function textsOf(unit: number, textBytes?: number): string[] {
+  const texts =
+    unit % 5 === 0 ? [1, 2, 3].map((part) => `${unit}.${part}`) : [`${unit}${' '.repeat((unit * 37) % 90)}`];
+  return textBytes === undefined ? texts : texts.map((text) => text.padEnd(textBytes, `${unit} `));
 }
 
 /** How many units there are. Throws unless they are the first ones, in order and whole. */
-export function unitsIn(store: EventStore): number {
-  const { texts } = store.projection(order).state;
+export function countUnits(texts: readonly string[], textBytes?: number): number {
   let at = 0;
   for (let unit = 1; ; unit++) {
     if (at === texts.length) return unit - 1;
-    for (const text of textsOf(unit)) {
+    for (const text of textsOf(unit, textBytes)) {
       const found = texts[at++];
       if (found !== text) throw new Error(`Unit ${unit} should be '${text}', and is '${String(found)}'`);
     }
   }
-}
-
-/** Writes a unit; resolves once it is durable. */
-export async function writeUnit(store: EventStore, unit: number): Promise<void> {
-  const texts = textsOf(unit);
-  const stream = `${unit % STREAMS}`;
-  if (texts.length === 1) {
-    await store.execute(Notes, stream, (notes) => notes.note(texts[0]!), { commandId: `${unit}` });
-    return;
-  }
-  await store.append(
-    texts.map((text, index) => ({
-      stream: `notes-${(unit + index) % STREAMS}`,
-      events: [{ type: 'Noted', data: { text } }],
-    })),
-  );
 }

@@ -1,33 +1,24 @@
-// Takes and releases the lock of a folder many times, and makes sure each time that nobody else has it. Arguments:
-// folder, times. Ends with code 3 if it was not alone.
+// Races for the lock of a folder, whenever it is told to, and says `won`, or `lost`, to whom, and with which error.
+// Argument: folder.
 
-import { FsDirectory } from 'cairnlog/storage';
-import * as fs from 'node:fs';
-import * as path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { FsDirectory, type Lock } from 'cairnlog/storage';
+import * as readline from 'node:readline';
 
-const [folder, times] = process.argv.slice(2) as [string, string];
-const alone = path.join(folder, 'alone');
-const directory = await FsDirectory.open(folder);
-let refused = 0;
-
-for (let won = 0; won < Number(times);) {
-  try {
-    const lock = await directory.lock('LOCK');
-    try {
-      fs.closeSync(fs.openSync(alone, 'wx'));
-    } catch {
-      process.exit(3);
-    }
-    if (won % 10 === 0) await sleep(1);
-    fs.unlinkSync(alone);
-    await lock.release();
-    won++;
-  } catch (error) {
-    if ((error as { code?: string }).code !== 'CAIRN_LOCKED') throw error;
-    refused++;
+const directory = await FsDirectory.open(process.argv[2]!);
+let lock: Lock | undefined;
+console.log('ready');
+for await (const told of readline.createInterface({ input: process.stdin })) {
+  if (told === 'release') {
+    await lock?.release();
+    lock = undefined;
+    console.log('released');
+    continue;
   }
-  // The other one gets a chance.
-  await sleep(Math.random() * 3);
+  try {
+    lock = await directory.lock('LOCK');
+    console.log('won');
+  } catch (error) {
+    const { code, pid } = error as { code?: string; pid?: number };
+    console.log(`lost ${pid} ${code}`);
+  }
 }
-console.log(`${refused}`);
