@@ -24,7 +24,7 @@ export function atTheEnd(undo: Undo): Undo {
 /** A folder that is gone at the end, with all that is in it. */
 export function makeFolder(name: string): { readonly path: string; readonly remove: Undo } {
   const made = fs.mkdtempSync(path.join(os.tmpdir(), `cairn-${name}-`));
-  return { path: made, remove: atTheEnd(() => fs.rmSync(made, { recursive: true, force: true })) };
+  return { path: made, remove: atTheEnd(() => fs.rmSync(made, { recursive: true, force: true, maxRetries: 10 })) };
 }
 
 /** A mount that is gone at the end, also if somebody still has a file of it open. */
