@@ -169,10 +169,7 @@ async function prepareLocked(
     return {
       report: report(0),
       logId: newLogId,
-      known: {
-        segments: segments.map(({ segmentId, header: { startEntryId } }) => ({ segmentId, startEntryId })),
-        marks: examined?.marks ?? [],
-      },
+      known: { segments, marks: examined?.marks ?? [] },
       start: () =>
         start().catch(async (error: unknown) => {
           await abandon().catch(() => undefined);

@@ -31,14 +31,22 @@ const LISTING_ATTEMPTS = 10;
 // A header is a few trips to the thread pool and a moment of work: one after the other, a long log is opened slowly.
 const READS_AT_ONCE = 16;
 
-/**
- * `from`: the headers of segments before this one are not read, if it is there; that none is missing is checked by name.
- */
-export async function readSegmentChain(directory: Directory, layout: LogLayout, from?: number): Promise<SegmentChain> {
+export interface ChainOptions {
+  /** The headers of segments before this one are not read, if it is there; that none is missing is checked by name. */
+  readonly from?: number | undefined;
+  /** Segments by id whose headers need not be read again: only who holds the lock knows that they are the same. */
+  readonly known?: ReadonlyMap<number, Segment> | undefined;
+}
+
+export async function readSegmentChain(
+  directory: Directory,
+  layout: LogLayout,
+  options: ChainOptions = {},
+): Promise<SegmentChain> {
   for (let attempt = 1; ; attempt++) {
     const files = await layout.list(directory);
     try {
-      return await readChain(directory, layout, files, from);
+      return await readChain(directory, layout, files, options);
     } catch (error) {
       if (!(error instanceof NotFoundError) || attempt === LISTING_ATTEMPTS) throw error;
     }
@@ -49,11 +57,13 @@ async function readChain(
   directory: Directory,
   layout: LogLayout,
   files: readonly SegmentFile[],
-  from: number | undefined,
+  { from, known }: ChainOptions,
 ): Promise<SegmentChain> {
   const isThere = files.some(({ segmentId }) => segmentId === from);
   const isWanted = ({ segmentId }: SegmentFile): boolean => !isThere || segmentId >= from!;
-  const headers = readAhead(files.filter(isWanted), (file) => {
+  const headers = readAhead(files.filter(isWanted), async (file) => {
+    const segment = known?.get(file.segmentId);
+    if (segment !== undefined) return segment;
     const isLast = file === files.at(-1);
     return readHeader(directory, layout, file, isLast && (files.length > 1 || file.segmentId === 1));
   });
