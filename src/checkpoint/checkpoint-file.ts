@@ -191,7 +191,6 @@ async function writeItems<T>(
 ): Promise<{ count: number; bytes: number }> {
   const salt = readU32(header, 24);
   const out = new ByteWriter(WRITE_BYTES + PART_BYTES);
-  const item = new ByteWriter(4096);
   let offset = 0;
   let frameId = 0;
   let count = 0;
@@ -204,28 +203,35 @@ async function writeItems<T>(
     await file.datasync();
     synced = offset;
   };
-  /** Part of the item as a frame. */
-  const seal = (start: number, end: number): void => {
-    const frame = out.length;
-    out.reserve(FRAME_HEADER_BYTES + end - start);
+  /** Makes what was encoded behind `frame` and the room for its header a frame. */
+  const seal = (frame: number, flags: number): void =>
+    sealFrame(out.dataView, frame, out.length, ++frameId, flags, salt);
+  const begin = (): number => {
+    out.reserve(FRAME_HEADER_BYTES);
     out.length += FRAME_HEADER_BYTES;
-    out.write(item.bytes.subarray(start, end));
-    sealFrame(out.dataView, frame, out.length, ++frameId, end < item.length ? FLAG_MORE : 0, salt);
+    return out.length - FRAME_HEADER_BYTES;
   };
-  const sealParts = async (): Promise<void> => {
+  const sealParts = async (item: Uint8Array): Promise<void> => {
     for (let start = 0; start < item.length; start += PART_BYTES) {
-      seal(start, Math.min(item.length, start + PART_BYTES));
+      const frame = begin();
+      out.write(item.subarray(start, start + PART_BYTES));
+      seal(frame, start + PART_BYTES < item.length ? FLAG_MORE : 0);
       if (out.length >= WRITE_BYTES) await flush();
     }
   };
   out.write(header);
   await eachOf(items, (value) => {
-    item.length = 0;
-    codec.encode(value, item);
-    count++;
-    if (item.length > PART_BYTES) return sealParts();
     // An empty item still takes a frame.
-    seal(0, item.length);
+    const frame = begin();
+    codec.encode(value, out);
+    count++;
+    const start = frame + FRAME_HEADER_BYTES;
+    if (out.length - start > PART_BYTES) {
+      const item = out.bytes.slice(start, out.length);
+      out.length = frame;
+      return sealParts(item);
+    }
+    seal(frame, 0);
     return out.length >= WRITE_BYTES ? flush() : undefined;
   });
   const bytes = offset + out.length + FOOTER_FRAME_BYTES;
