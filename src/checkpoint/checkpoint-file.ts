@@ -29,8 +29,8 @@ import {
 
 /** Bytes collected before they are written; between two writes the event loop runs. */
 const WRITE_BYTES = 256 * 1024;
-/** Bytes after which they are synced: the log's own syncs must not wait for all of a large checkpoint. */
-const SYNC_BYTES = 4 * 1024 * 1024;
+/** Bytes after which they are synced: the log's own syncs must not wait for much of a large checkpoint. */
+const SYNC_BYTES = 1024 * 1024;
 /** Longest part of an item in one frame. */
 const PART_BYTES = 1024 * 1024;
 /** The crate's limit for the payload of a checkpoint. */
