@@ -1008,16 +1008,17 @@ export class EventStore {
     if (!watched && projections.size === 0) {
       // Nobody looks at records: none are made.
       let position = firstPosition;
-      for (const { entry, snapshot } of entries) this.#state.apply(entry, position++, snapshot);
+      for (const staged of entries) this.#state.apply(staged.entry, position++, staged);
       this.#checkpointer.note(entries.length, bytes);
       return;
     }
     const records: StoredRecord[] = [];
     const changes: Change[] = [];
     let position = firstPosition - 1;
-    for (const { entry, cell, snapshot } of entries) {
+    for (const staged of entries) {
+      const { entry, cell, snapshot } = staged;
       position++;
-      this.#state.apply(entry, position, snapshot);
+      this.#state.apply(entry, position, staged);
       if (entry.kind !== 'record') continue;
       const record = recordOf(entry, position);
       for (const fold of projections.values()) this.#fold(fold, record);
