@@ -9,7 +9,7 @@ import { viewOf } from './view.js';
 // 2^53-1 takes eight groups of seven bits.
 const VARINT_BYTES = 8;
 // Up to here a loop is faster than the view that a copy by the platform needs.
-const SHORT_BYTES = 128;
+const SHORT_BYTES = 64;
 
 /** Where a codec writes to. Every method appends at the end. */
 export class ByteWriter {
@@ -87,14 +87,17 @@ export class ByteWriter {
     this.length += source.length;
   }
 
-  /** Copies `source[start, end)`. */
-  writeRange(source: Uint8Array, start: number, end: number): void {
+  /** Copies the bytes `[start, end)` of `source`. */
+  writeRange(source: DataView, start: number, end: number): void {
     const count = end - start;
-    if (count > SHORT_BYTES) return this.write(source.subarray(start, end));
+    if (count > SHORT_BYTES) return this.write(new Uint8Array(source.buffer, source.byteOffset + start, count));
     this.reserve(count);
-    const { bytes, length } = this;
-    for (let index = 0; index < count; index++) bytes[length + index] = source[start + index]!;
-    this.length = length + count;
+    const { dataView } = this;
+    let from = start;
+    let to = this.length;
+    for (; from + 4 <= end; from += 4, to += 4) dataView.setInt32(to, source.getInt32(from));
+    for (; from < end; from++, to++) dataView.setUint8(to, source.getUint8(from));
+    this.length = to;
   }
 
   /** Varint byte length, then UTF-8. */

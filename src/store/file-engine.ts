@@ -2,6 +2,7 @@
 
 import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
+import { viewOf } from '../bytes/view.js';
 import { CheckpointFile, checkpointPath, listCheckpoints } from '../checkpoint/index.js';
 import { removeTemporaries } from '../checkpoint/checkpoint-folder.js';
 import { CHECKPOINT_HEADER_BYTES, CHECKPOINT_VERSION, isNewerCheckpoint } from '../checkpoint/format.js';
@@ -143,8 +144,9 @@ class FileLog implements EventLog {
         reason: `The log continues with ${wal.nextEntryId}, the block begins with ${block.firstPosition}`,
       };
     try {
-      const { bytes, starts, ends } = block;
-      const range = new ByteRange(bytes, 0, 0);
+      const { starts, ends } = block;
+      const view = viewOf(block.bytes);
+      const range = new ByteRange(view, 0, 0);
       let at = 0;
       for (const size of block.groups) {
         if (size === 1) {
@@ -154,7 +156,7 @@ class FileLog implements EventLog {
         } else if (size > 1) {
           const group: ByteRange[] = [];
           for (let index = at; index < at + size; index++)
-            group.push(new ByteRange(bytes, starts[index]!, ends[index]!));
+            group.push(new ByteRange(view, starts[index]!, ends[index]!));
           wal.appendBatch(group);
         }
         at += size;
@@ -215,23 +217,23 @@ function part(segment: SegmentRange): LogPart {
 
 /** An entry in a block: a view of its own would cost more than all that is done with it. */
 class ByteRange {
-  readonly bytes: Uint8Array;
+  readonly view: DataView;
   start: number;
   end: number;
 
-  constructor(bytes: Uint8Array, start: number, end: number) {
-    this.bytes = bytes;
+  constructor(view: DataView, start: number, end: number) {
+    this.view = view;
     this.start = start;
     this.end = end;
   }
 }
 
 const rangeCodec: Codec<ByteRange> = {
-  encode: ({ bytes, start, end }, writer) => writer.writeRange(bytes, start, end),
+  encode: ({ view, start, end }, writer) => writer.writeRange(view, start, end),
   decode: (reader) => {
     const { bytes, position, end } = reader;
     reader.position = end;
-    return new ByteRange(bytes, position, end);
+    return new ByteRange(viewOf(bytes), position, end);
   },
 };
 
