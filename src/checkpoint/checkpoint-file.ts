@@ -31,6 +31,8 @@ import {
 const WRITE_BYTES = 256 * 1024;
 /** Bytes after which they are synced: the log's own syncs must not wait for much of a large checkpoint. */
 const SYNC_BYTES = 1024 * 1024;
+/** Bytes that are checked at once where only that is done: it is done to a new checkpoint, beside everything else. */
+const VERIFY_WINDOW_BYTES = 64 * 1024;
 /** Longest part of an item in one frame. */
 const PART_BYTES = 1024 * 1024;
 /** The crate's limit for the payload of a checkpoint. */
@@ -135,7 +137,7 @@ export const CheckpointFile = {
   /** Checks every byte and decodes nothing. Errors as in {@link CheckpointFile.stream}. */
   verify(directory: Directory, path: string): Promise<CheckpointInfo> {
     return withFile(directory, path, async (file, size, header) => {
-      if (header.version === CHECKPOINT_VERSION) return readItems(file, size, header, () => undefined);
+      if (header.version === CHECKPOINT_VERSION) return readItems(file, size, header, () => undefined, VERIFY_WINDOW_BYTES);
       await readCratePayload(file, size, header);
       return { ...describe(header), count: undefined, bytes: size };
     });
@@ -275,6 +277,7 @@ async function readItems(
   size: number,
   header: CheckpointHeader,
   visit: (bytes: Uint8Array, start: number, end: number, number: number) => void,
+  windowBytes?: number,
 ): Promise<CheckpointInfo> {
   const scanner = new FrameScanner({
     file,
@@ -284,6 +287,7 @@ async function readItems(
     salt: header.checksum,
     version: 4,
     wholeBatches: false,
+    ...(windowBytes === undefined ? {} : { windowBytes }),
   });
   let count = 0;
   // Parts of an item that takes several frames, copied out of the window.

@@ -4,7 +4,7 @@
 
 import { reduce, upcast, type AggregateDefinition } from '../aggregate/index.js';
 import type { RecordEntry } from './entry.js';
-import type { AggregateTypes } from './types.js';
+import { streamOf, type AggregateTypes } from './types.js';
 
 /** State of one stream at one version. States are immutable and share what did not change. */
 export interface Snapshot {
@@ -44,9 +44,17 @@ export function advance(cell: Cell, from: Snapshot, record: RecordEntry): Snapsh
   return { version: from.version + 1, state: reduce(definition, from.state, { type: record.type, data }) };
 }
 
+/** How many cells of each aggregate are found by their id. */
+const RECENT = 16_384;
+
 export class Cells {
   readonly #cells = new Map<string, Cell>();
   readonly #types: AggregateTypes;
+  /**
+   * Kept cells by aggregate and id, for those that commands come to again and again: to put the name of a stream together
+   * and find it by that takes several times as long.
+   */
+  readonly #recent = new Map<AggregateDefinition, Map<string, Cell>>();
   /** Cells that were committed since the last cut, each once, in the order in which they first were. */
   #changed: Cell[] = [];
   /** Counts cuts. */
@@ -70,6 +78,19 @@ export class Cells {
   /** The cell of a stream; for a new stream one that is not kept until {@link keep}, as nothing may come of it. */
   of(stream: string): Cell {
     return this.#cells.get(stream) ?? new Cell(stream, this.#types.ofStream(stream));
+  }
+
+  /** {@link of} for the stream of an aggregate, as the command after command on it asks. */
+  ofAggregate(definition: AggregateDefinition, id: string): Cell {
+    let recent = this.#recent.get(definition);
+    if (recent === undefined) this.#recent.set(definition, (recent = new Map<string, Cell>()));
+    const known = recent.get(id);
+    if (known !== undefined) return known;
+    const cell = this.of(streamOf(definition.name, id));
+    if (!cell.isKept) return cell;
+    if (recent.size === RECENT) recent.clear();
+    recent.set(id, cell);
+    return cell;
   }
 
   keep(cell: Cell): void {
