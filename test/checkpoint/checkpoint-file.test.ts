@@ -68,7 +68,15 @@ describe('CheckpointFile', () => {
       expect(unsynced).to.be.at.most(1.5 * 1024 * 1024);
     }
     counted.clear();
-    await CheckpointFile.verify(counted.directory, PATH);
+    let readsBefore = 0;
+    let pauses = 0;
+    await CheckpointFile.verify(counted.directory, PATH, async () => {
+      pauses++;
+      readsBefore = counted.of('read').length;
+      await new Promise(setImmediate);
+      expect(counted.of('read').length).to.equal(readsBefore);
+    });
+    expect(pauses).to.be.at.least(bytes / (64 * 1024) - 1);
     expect(counted.bytesRead()).to.be.at.least(bytes);
     for (const { bytes: size = 0 } of counted.of('read')) expect(size).to.be.at.most(64 * 1024);
   });
