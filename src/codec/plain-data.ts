@@ -1,6 +1,7 @@
 // Which values survive MessagePack exactly, the path of the first one that would not, and copies of those that do.
 
 import { EncodeError } from '../errors/index.js';
+import { compile, literal } from './compile.js';
 import { MOST_FIELDS, Shapes, type Place } from './shapes.js';
 
 /** Levels of nesting a value may have. */
@@ -74,7 +75,11 @@ function findProblemInArray(value: readonly unknown[], depth: number): Problem |
 /** Keys that an encoder would pass over. `length`: of an array. */
 function findProblemInKeys(value: object, length: number | undefined): Problem | undefined {
   if (length !== undefined && Object.keys(value).length !== length) return bad('is an array with named properties');
-  return Object.getOwnPropertySymbols(value).length === 0 ? undefined : bad('has a symbol as a key');
+  return hasSymbols(value) ? bad('has a symbol as a key') : undefined;
+}
+
+function hasSymbols(value: object): boolean {
+  return Object.getOwnPropertySymbols(value).length > 0;
 }
 
 function findProblemInFields(value: object, depth: number): Problem | undefined {
@@ -116,54 +121,54 @@ export function copyPlainData<T>(value: T, root = ''): T {
 
 const NOT_PLAIN = Symbol('not plain');
 
+/** Copies an object of one shape; `depth` is that of its fields. */
+type Program = (value: Record<string, unknown>, depth: number) => object | typeof NOT_PLAIN;
+
 const NO_BYTES = new Uint8Array(0);
 /** Names that were met have been checked. */
-const shapes = new Shapes();
-/** Values of the objects that are being copied. */
-const values: unknown[] = [];
-let copying = 0;
+const shapes = new Shapes<Program>(programOf);
 
-function copyFields(value: Record<string, unknown>, depth: number): object | undefined {
+function copyFields(value: Record<string, unknown>, depth: number): object | typeof NOT_PLAIN {
   const keys = Object.keys(value);
-  if (keys.length > MOST_FIELDS) return copyManyFields(value, keys, depth);
-  const base = copying;
-  copying += keys.length;
-  try {
-    let place = shapes.beginning(keys.length);
-    for (let index = 0; index < keys.length; index++) {
-      const key = keys[index]!;
-      const next = placeOf(key, place);
-      if (next === undefined) return undefined;
-      place = next;
-      const field = copy(value[key], depth + 1);
-      if (field === NOT_PLAIN) return undefined;
-      values[base + index] = field;
-    }
-    return shapes.make(place, values, base);
-  } finally {
-    copying = base;
+  if (keys.length > MOST_FIELDS) return copyFieldByField(value, keys, depth);
+  let place = shapes.beginning(keys.length);
+  for (let index = 0; index < keys.length; index++) {
+    const key = keys[index]!;
+    const known = place.behind(key);
+    if (known === undefined && !isGoodName(key)) return NOT_PLAIN;
+    place = known ?? shapes.add(key, NO_BYTES, place);
   }
+  // The keys are those of the shape, in its order.
+  if (place.program !== undefined) return place.program(value, depth + 1);
+  shapes.count(place);
+  return copyFieldByField(value, keys, depth);
 }
 
-function placeOf(key: string, before: Place): Place | undefined {
-  const { next } = before;
-  for (let index = 0; index < next.length; index++) {
-    const place = next[index]!;
-    if (place.name !== key) continue;
-    if (index > 0) before.prefer(index);
-    return place;
-  }
-  return isGoodName(key) ? shapes.add(key, NO_BYTES, before) : undefined;
+/** The program for a shape: it has looked at no value, so each one is copied by what it turns out to be. */
+function programOf(fields: readonly Place<Program>[]): Program | undefined {
+  const copies = fields.map(
+    ({ name }, index) => `const c${index}=copy(o[${literal(name)}],depth);if(c${index}===bad)return bad;`,
+  );
+  const made = fields.map(({ name }, index) => `${literal(name)}:c${index}`);
+  return compile<Program>('o,depth', `${copies.join('')}return freeze({${made.join()}})`, {
+    copy,
+    bad: NOT_PLAIN,
+    freeze: Object.freeze,
+  });
 }
 
-function copyManyFields(value: Record<string, unknown>, keys: readonly string[], depth: number): object | undefined {
+function copyFieldByField(
+  value: Record<string, unknown>,
+  keys: readonly string[],
+  depth: number,
+): object | typeof NOT_PLAIN {
   const fields: Record<string, unknown> = {};
   for (const key of keys) {
     const field = isGoodName(key) ? copy(value[key], depth + 1) : NOT_PLAIN;
-    if (field === NOT_PLAIN) return undefined;
+    if (field === NOT_PLAIN) return NOT_PLAIN;
     fields[key] = field;
   }
-  return fields;
+  return Object.freeze(fields);
 }
 
 function isGoodName(key: string): boolean {
@@ -202,8 +207,7 @@ function copyObject(value: object, depth: number): unknown {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype === Object.prototype || prototype === null) {
     const fields = copyFields(value as Record<string, unknown>, depth);
-    if (fields === undefined) return NOT_PLAIN;
-    return findProblemInKeys(value, undefined) === undefined ? Object.freeze(fields) : NOT_PLAIN;
+    return fields === NOT_PLAIN || hasSymbols(value) ? NOT_PLAIN : fields;
   }
   if (findProblemInObject(value, depth) !== undefined) return NOT_PLAIN;
   return value instanceof Date ? new Date(value) : new Uint8Array(value as Uint8Array);

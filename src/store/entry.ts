@@ -14,7 +14,15 @@
 
 import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
-import { deepFreeze, uncheckedMessagePackCodec } from '../codec/index.js';
+import {
+  Column,
+  deepFreeze,
+  encodeArrayHead,
+  encodeMessagePack,
+  MAX_DEPTH,
+  MessagePackDecoder,
+  uncheckedMessagePackCodec,
+} from '../codec/index.js';
 import { DecodeError, EncodeError, FormatError } from '../errors/index.js';
 import { walEntryCodec, type WalEntry } from '../wal/index.js';
 import { largestField } from './largest-field.js';
@@ -64,8 +72,26 @@ const arrays = uncheckedMessagePackCodec<readonly unknown[]>({ frozen: true });
 
 export function encodeEntry(entry: StoreEntry, writer: ByteWriter): void {
   if (entry.kind === 'wal') walEntryCodec.encode(entry.entry, writer);
-  else if (entry.kind === 'record' && isWalType(entry.type) && encodeWalRecord(toWalRecord(entry), writer)) return;
-  else arrays.encode(toArray(entry), writer);
+  else if (entry.kind !== 'record') arrays.encode(toArray(entry), writer);
+  else if (!isWalType(entry.type) || !encodeWalRecord(toWalRecord(entry), writer)) encodeRecord(entry, writer);
+}
+
+/** As one array would be encoded, without there being one. */
+function encodeRecord(entry: RecordEntry, writer: ByteWriter): void {
+  const { metadata, receipt } = entry;
+  const result = receipt?.result;
+  encodeArrayHead(receipt === undefined ? 8 : result === undefined ? 9 : 10, writer);
+  writer.u8(0);
+  encodeMessagePack(entry.stream, writer, MAX_DEPTH);
+  encodeMessagePack(entry.version, writer, MAX_DEPTH);
+  encodeMessagePack(entry.type, writer, MAX_DEPTH);
+  encodeMessagePack(entry.eventVersion, writer, MAX_DEPTH);
+  encodeMessagePack(entry.recordedAt, writer, MAX_DEPTH);
+  encodeMessagePack(entry.data, writer, MAX_DEPTH);
+  encodeMessagePack(metadata === NO_METADATA ? null : metadata, writer, MAX_DEPTH);
+  if (receipt === undefined) return;
+  encodeMessagePack(receipt.commandId, writer, MAX_DEPTH);
+  if (result !== undefined) encodeMessagePack(result, writer, MAX_DEPTH);
 }
 
 /** Of an entry that takes `size` bytes where `most` are allowed: names the field that is to blame. */
@@ -83,9 +109,72 @@ export function tooLarge(entry: StoreEntry, size: number, most: number): EncodeE
 export function decodeEntry(reader: ByteReader): StoreEntry {
   const first = reader.bytes[reader.position];
   if (first === undefined) throw new DecodeError('An entry of the store is empty');
-  if (first >= FIRST_ARRAY_BYTE) return fromArray(arrays.decode(reader));
+  if (first >= FIRST_ARRAY_BYTE) return decodeRecord(reader) ?? fromArray(arrays.decode(reader));
   const decoded = decodeWalRecord(reader);
   return 'checkpointPath' in decoded ? { kind: 'wal', entry: decoded } : fromWalRecord(decoded);
+}
+
+const records = new MessagePackDecoder({ frozen: true });
+const streamColumn = new Column();
+const typeColumn = new Column();
+const metadataColumn = new Column();
+const commandColumn = new Column();
+const resultColumn = new Column();
+const otherColumn = new Column();
+/** Of the data of events of one type, which mostly have one shape. */
+const dataColumns = new Map<string, Column>();
+const MOST_TYPES = 1024;
+
+/** A record, without the array in between; undefined, with nothing read, for all that is none or that is malformed. */
+function decodeRecord(reader: ByteReader): RecordEntry | undefined {
+  const { bytes, position, end } = reader;
+  const count = bytes[position]! - FIRST_ARRAY_BYTE;
+  if (count < 8 || count > 10 || bytes[position + 1] !== 0) return undefined;
+  try {
+    records.begin(bytes, position + 2, end);
+    const stream = records.value(streamColumn) as string;
+    const version = records.value(otherColumn) as number;
+    const type = records.value(typeColumn) as string;
+    const eventVersion = records.value(otherColumn) as number;
+    const recordedAt = records.value(otherColumn) as number;
+    const data = records.value(dataColumnOf(type));
+    const metadata = records.value(metadataColumn) as Metadata | null;
+    let receipt: Receipt | undefined;
+    if (count > 8) {
+      const commandId = records.value(commandColumn) as string;
+      receipt = { commandId, result: count > 9 ? records.value(resultColumn) : undefined };
+    }
+    if (records.at !== end) return undefined;
+    reader.position = end;
+    return {
+      kind: 'record',
+      stream,
+      version,
+      type,
+      eventVersion,
+      recordedAt,
+      data,
+      metadata: metadata === null ? NO_METADATA : metadata,
+      receipt,
+    };
+  } catch {
+    // Decoding it as an array says what is wrong.
+    return undefined;
+  }
+}
+
+let lastType = '';
+let lastColumn = otherColumn;
+
+function dataColumnOf(type: string): Column {
+  if (type === lastType) return lastColumn;
+  let column = dataColumns.get(type);
+  if (column === undefined) {
+    if (dataColumns.size === MOST_TYPES) return otherColumn;
+    dataColumns.set(type, (column = new Column()));
+  }
+  lastType = type;
+  return (lastColumn = column);
 }
 
 function toWalRecord(entry: RecordEntry): WalRecord {
@@ -117,23 +206,8 @@ function fromWalRecord({ stream, version, recordedAt, type, data, more }: WalRec
   };
 }
 
-function toArray(entry: Exclude<StoreEntry, { kind: 'wal' }>): unknown[] {
+function toArray(entry: Exclude<StoreEntry, { kind: 'wal' | 'record' }>): unknown[] {
   switch (entry.kind) {
-    case 'record': {
-      const { stream, version, type, eventVersion, recordedAt, data, metadata, receipt } = entry;
-      const array = [
-        0,
-        stream,
-        version,
-        type,
-        eventVersion,
-        recordedAt,
-        data,
-        metadata === NO_METADATA ? null : metadata,
-      ];
-      if (receipt !== undefined) pushReceipt(array, receipt);
-      return array;
-    }
     case 'receipt': {
       const array: unknown[] = [1, entry.stream, entry.version];
       pushReceipt(array, entry.receipt);
