@@ -6,7 +6,7 @@ import type { ByteWriter } from '../bytes/byte-writer.js';
 import { CairnError, DecodeError } from '../errors/index.js';
 import type { Codec } from './codec.js';
 import { MessagePackDecoder } from './message-pack-decoder.js';
-import { encodeMessagePack } from './message-pack-encoder.js';
+import { MessagePackEncoder } from './message-pack-encoder.js';
 import { checkPlainData, MAX_DEPTH } from './plain-data.js';
 
 /**
@@ -30,11 +30,12 @@ export function messagePackCodec<T>(): Codec<T> {
 
 /** As {@link messagePackCodec}, for values that are known to be plain data. `frozen`: what they hold is. */
 export function uncheckedMessagePackCodec<T>({ frozen = false }: { readonly frozen?: boolean } = {}): Codec<T> {
+  const encoder = new MessagePackEncoder();
   const decoder = new MessagePackDecoder({ frozen });
   return {
     encode(value: T, writer: ByteWriter): void {
       // One level more than data may have: the store puts data into an array of its own.
-      encodeMessagePack(value, writer, MAX_DEPTH + 1);
+      encoder.encode(value, writer, MAX_DEPTH + 1);
     },
     decode(reader: ByteReader): T {
       try {

@@ -18,7 +18,6 @@ const TWO_32 = 2 ** 32;
 /** Writes an object of one shape, head and all. */
 type Program = (value: Record<string, unknown>, writer: ByteWriter, levels: number) => void;
 type Field = Place<Program>;
-const shapes = new Shapes<Program>(programOf);
 
 // The instance is reused: a new Encoder per value costs four times as much. It counts a leaf as a level of its own; too
 // deep a value is the check's to refuse, which names the field.
@@ -36,69 +35,121 @@ function encodeOther(value: unknown, writer: ByteWriter): void {
   writer.write(encoded);
 }
 
-/** Appends `value`, with at most so many levels of arrays and objects. On an error the writer may hold a part of it. */
-export function encodeMessagePack(value: unknown, writer: ByteWriter, levels: number): void {
-  switch (typeof value) {
-    case 'string':
-      encodeString(value, writer);
-      return;
-    case 'number':
-      encodeNumber(value, writer);
-      return;
-    case 'boolean':
-      writer.u8(value ? 0xc3 : 0xc2);
-      return;
-    case 'object':
-      if (value === null) writer.u8(0xc0);
-      else encodeObject(value, writer, levels);
-      return;
-    case 'undefined':
-    case 'bigint':
-    case 'function':
-    case 'symbol':
-      encodeOther(value, writer);
-  }
-}
+/** What it knows of shapes is its own, so that one kind of value does not use up what is remembered for another. */
+export class MessagePackEncoder {
+  readonly #shapes: Shapes<Program> = new Shapes((fields) => this.#programOf(fields));
 
-function encodeObject(value: object, writer: ByteWriter, levels: number): void {
-  if (levels === 0) throw new EncodeError('MessagePack cannot hold this value: it is nested too deep');
-  if (Array.isArray(value)) {
-    encodeSize(value.length, writer, 0x90, 0xdc);
-    for (let index = 0; index < value.length; index++) encodeMessagePack(value[index], writer, levels - 1);
-  } else if (isPlain(value)) encodeFields(value as Record<string, unknown>, writer, levels);
-  else encodeOther(value, writer);
+  /** Appends `value`, with at most so many levels of arrays and objects. On an error the writer may hold a part of it. */
+  encode(value: unknown, writer: ByteWriter, levels: number): void {
+    switch (typeof value) {
+      case 'string':
+        encodeString(value, writer);
+        return;
+      case 'number':
+        encodeNumber(value, writer);
+        return;
+      case 'boolean':
+        writer.u8(value ? 0xc3 : 0xc2);
+        return;
+      case 'object':
+        if (value === null) writer.u8(0xc0);
+        else this.#encodeObject(value, writer, levels);
+        return;
+      case 'undefined':
+      case 'bigint':
+      case 'function':
+      case 'symbol':
+        encodeOther(value, writer);
+    }
+  }
+
+  #encodeObject(value: object, writer: ByteWriter, levels: number): void {
+    if (levels === 0) throw new EncodeError('MessagePack cannot hold this value: it is nested too deep');
+    if (Array.isArray(value)) {
+      encodeSize(value.length, writer, 0x90, 0xdc);
+      for (let index = 0; index < value.length; index++) this.encode(value[index], writer, levels - 1);
+    } else if (isPlain(value)) this.#encodeFields(value as Record<string, unknown>, writer, levels);
+    else encodeOther(value, writer);
+  }
+
+  #encodeFields(value: Record<string, unknown>, writer: ByteWriter, levels: number): void {
+    const keys = Object.keys(value);
+    const count = keys.length;
+    if (count > MOST_FIELDS) {
+      encodeSize(count, writer, 0x80, 0xde);
+      for (const key of keys) {
+        encodeString(key, writer);
+        this.encode(value[key], writer, levels - 1);
+      }
+      return;
+    }
+    let place = this.#shapes.beginning(count);
+    for (let index = 0; index < count; index++) {
+      const key = keys[index]!;
+      place = place.behind(key) ?? this.#shapes.add(key, encodedName(key, writer), place);
+    }
+    const { program } = place;
+    if (program !== undefined) {
+      // The keys are those of the shape, in its order.
+      program(value, writer, levels);
+      return;
+    }
+    encodeSize(count, writer, 0x80, 0xde);
+    this.#encodeFieldsFrom(0, place.fields, value, writer, levels);
+    this.#shapes.count(place);
+  }
+
+  #encodeFieldsFrom(
+    first: number,
+    fields: readonly Field[],
+    value: Record<string, unknown>,
+    writer: ByteWriter,
+    levels: number,
+  ): void {
+    for (let index = first; index < fields.length; index++) {
+      const { name, encoded } = fields[index]!;
+      writer.write(encoded);
+      this.encode(value[name], writer, levels - 1);
+    }
+  }
+
+  /**
+   * The program for a shape. It makes room once for all names and all values as long as they are short, stores the names as
+   * constants, and writes each value by what it turns out to be: a shape says nothing about values. Where there is no room
+   * for so much, that is near a limit, the rest is written piece by piece, which finds out exactly.
+   */
+  #programOf(fields: readonly Field[]): Program | undefined {
+    if (fields.length === 0) return undefined;
+    const rest = this.#encodeFieldsFrom.bind(this);
+    const room = fields.map(({ encoded }) => encoded.length + SHORT_VALUE_BYTES);
+    // What a constant writes beyond its end, see `store`.
+    const roomFrom = (first: number): number => room.slice(first).reduce((sum, bytes) => sum + bytes, 4);
+    const takeRoom = (first: number): string =>
+      `if(!w.hasRoom(${roomFrom(first)})){rest(${first},fields,o,w,levels);return}b=w.bytes;d=w.dataView;at=w.length;`;
+    const head = fields.length < 16 ? [0x80 + fields.length] : [0xde, 0, fields.length];
+    const body = fields.map(({ name, encoded }, index) => {
+      const constant = index === 0 ? [...head, ...encoded] : encoded;
+      return (
+        `${store(constant)}v=o[${literal(name)}];` +
+        // The same for every type of value, the most frequent first.
+        `if(typeof v==='string'&&(next=putText(v,b,at))!==0)at=next;` +
+        `else if(typeof v==='number'){if((v&127)===v)b[at++]=v;else at=putNumber(v,b,d,at)}` +
+        `else if(typeof v==='boolean')b[at++]=v?195:194;` +
+        `else{w.length=at;e.encode(v,w,levels-1);${index + 1 < fields.length ? takeRoom(index + 1) : 'return'}}`
+      );
+    });
+    return compile<Program>(
+      'o,w,levels',
+      `let b,d,at,next,v;if(!w.hasRoom(${roomFrom(0) + head.length})){size(${fields.length},w,0x80,0xde);` +
+        `rest(0,fields,o,w,levels);return}b=w.bytes;d=w.dataView;at=w.length;${body.join('')}w.length=at`,
+      { e: this, fields, putText, putNumber, size: encodeSize, rest },
+    );
+  }
 }
 
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
-}
-
-function encodeFields(value: Record<string, unknown>, writer: ByteWriter, levels: number): void {
-  const keys = Object.keys(value);
-  const count = keys.length;
-  if (count > MOST_FIELDS) {
-    encodeSize(count, writer, 0x80, 0xde);
-    for (const key of keys) {
-      encodeString(key, writer);
-      encodeMessagePack(value[key], writer, levels - 1);
-    }
-    return;
-  }
-  let place = shapes.beginning(count);
-  for (let index = 0; index < count; index++) {
-    const key = keys[index]!;
-    place = place.behind(key) ?? shapes.add(key, encodedName(key, writer), place);
-  }
-  const { program } = place;
-  if (program !== undefined) {
-    // The keys are those of the shape, in its order.
-    program(value, writer, levels);
-    return;
-  }
-  encodeSize(count, writer, 0x80, 0xde);
-  encodeFieldsFrom(0, place.fields, value, writer, levels);
-  shapes.count(place);
 }
 
 function encodedName(name: string, writer: ByteWriter): Uint8Array {
@@ -107,52 +158,6 @@ function encodedName(name: string, writer: ByteWriter): Uint8Array {
   const encoded = writer.bytes.slice(start, writer.length);
   writer.length = start;
   return encoded;
-}
-
-function encodeFieldsFrom(
-  first: number,
-  fields: readonly Field[],
-  value: Record<string, unknown>,
-  writer: ByteWriter,
-  levels: number,
-): void {
-  for (let index = first; index < fields.length; index++) {
-    const { name, encoded } = fields[index]!;
-    writer.write(encoded);
-    encodeMessagePack(value[name], writer, levels - 1);
-  }
-}
-
-/**
- * The program for a shape. It makes room once for all names and all values as long as they are short, stores the names as
- * constants, and writes each value by what it turns out to be: a shape says nothing about values. Where there is no room
- * for so much, that is near a limit, the rest is written piece by piece, which finds out exactly.
- */
-function programOf(fields: readonly Field[]): Program | undefined {
-  const room = fields.map(({ encoded }) => encoded.length + SHORT_VALUE_BYTES);
-  // What a constant writes beyond its end, see `store`.
-  const roomFrom = (first: number): number => room.slice(first).reduce((sum, bytes) => sum + bytes, 4);
-  const takeRoom = (first: number): string =>
-    `if(!w.hasRoom(${roomFrom(first)})){rest(${first},fields,o,w,levels);return}b=w.bytes;d=w.dataView;at=w.length;`;
-  const head = fields.length < 16 ? [0x80 + fields.length] : [0xde, 0, fields.length];
-  const body = fields.map(({ name, encoded }, index) => {
-    const constant = index === 0 ? [...head, ...encoded] : encoded;
-    return (
-      `${store(constant)}v=o[${literal(name)}];` +
-      // The same for every type of value, the most frequent first.
-      `if(typeof v==='string'&&(next=putText(v,b,at))!==0)at=next;` +
-      `else if(typeof v==='number'){if((v&127)===v)b[at++]=v;else at=putNumber(v,b,d,at)}` +
-      `else if(typeof v==='boolean')b[at++]=v?195:194;` +
-      `else{w.length=at;encode(v,w,levels-1);${index + 1 < fields.length ? takeRoom(index + 1) : 'return'}}`
-    );
-  });
-  if (fields.length === 0) return undefined;
-  return compile<Program>(
-    'o,w,levels',
-    `let b,d,at,next,v;if(!w.hasRoom(${roomFrom(0) + head.length})){size(${fields.length},w,0x80,0xde);` +
-      `rest(0,fields,o,w,levels);return}b=w.bytes;d=w.dataView;at=w.length;${body.join('')}w.length=at`,
-    { fields, putText, putNumber, encode: encodeMessagePack, size: encodeSize, rest: encodeFieldsFrom },
-  );
 }
 
 /** Text that stores bytes, four at a time: up to three zeros behind them are overwritten or do not count. */
@@ -165,7 +170,7 @@ function store(bytes: ArrayLike<number>): string {
   return `${text}at+=${bytes.length};`;
 }
 
-/** The head of an array of fewer than 16 items, which {@link encodeMessagePack} is to write one by one. */
+/** The head of an array of fewer than 16 items, which {@link MessagePackEncoder} is to write one by one. */
 export function encodeArrayHead(count: number, writer: ByteWriter): void {
   writer.u8(0x90 + count);
 }

@@ -18,9 +18,9 @@ import {
   Column,
   deepFreeze,
   encodeArrayHead,
-  encodeMessagePack,
   MAX_DEPTH,
   MessagePackDecoder,
+  MessagePackEncoder,
   uncheckedMessagePackCodec,
 } from '../codec/index.js';
 import { DecodeError, EncodeError, FormatError } from '../errors/index.js';
@@ -76,22 +76,24 @@ export function encodeEntry(entry: StoreEntry, writer: ByteWriter): void {
   else if (!isWalType(entry.type) || !encodeWalRecord(toWalRecord(entry), writer)) encodeRecord(entry, writer);
 }
 
+const encoder = new MessagePackEncoder();
+
 /** As one array would be encoded, without there being one. */
 function encodeRecord(entry: RecordEntry, writer: ByteWriter): void {
   const { metadata, receipt } = entry;
   const result = receipt?.result;
   encodeArrayHead(receipt === undefined ? 8 : result === undefined ? 9 : 10, writer);
   writer.u8(0);
-  encodeMessagePack(entry.stream, writer, MAX_DEPTH);
-  encodeMessagePack(entry.version, writer, MAX_DEPTH);
-  encodeMessagePack(entry.type, writer, MAX_DEPTH);
-  encodeMessagePack(entry.eventVersion, writer, MAX_DEPTH);
-  encodeMessagePack(entry.recordedAt, writer, MAX_DEPTH);
-  encodeMessagePack(entry.data, writer, MAX_DEPTH);
-  encodeMessagePack(metadata === NO_METADATA ? null : metadata, writer, MAX_DEPTH);
+  encoder.encode(entry.stream, writer, MAX_DEPTH);
+  encoder.encode(entry.version, writer, MAX_DEPTH);
+  encoder.encode(entry.type, writer, MAX_DEPTH);
+  encoder.encode(entry.eventVersion, writer, MAX_DEPTH);
+  encoder.encode(entry.recordedAt, writer, MAX_DEPTH);
+  encoder.encode(entry.data, writer, MAX_DEPTH);
+  encoder.encode(metadata === NO_METADATA ? null : metadata, writer, MAX_DEPTH);
   if (receipt === undefined) return;
-  encodeMessagePack(receipt.commandId, writer, MAX_DEPTH);
-  if (result !== undefined) encodeMessagePack(result, writer, MAX_DEPTH);
+  encoder.encode(receipt.commandId, writer, MAX_DEPTH);
+  if (result !== undefined) encoder.encode(result, writer, MAX_DEPTH);
 }
 
 /** Of an entry that takes `size` bytes where `most` are allowed: names the field that is to blame. */
@@ -114,7 +116,7 @@ export function decodeEntry(reader: ByteReader): StoreEntry {
   return 'checkpointPath' in decoded ? { kind: 'wal', entry: decoded } : fromWalRecord(decoded);
 }
 
-const records = new MessagePackDecoder({ frozen: true });
+const decoder = new MessagePackDecoder({ frozen: true });
 const streamColumn = new Column();
 const typeColumn = new Column();
 const metadataColumn = new Column();
@@ -131,20 +133,20 @@ function decodeRecord(reader: ByteReader): RecordEntry | undefined {
   const count = bytes[position]! - FIRST_ARRAY_BYTE;
   if (count < 8 || count > 10 || bytes[position + 1] !== 0) return undefined;
   try {
-    records.begin(bytes, position + 2, end);
-    const stream = records.value(streamColumn) as string;
-    const version = records.value(otherColumn) as number;
-    const type = records.value(typeColumn) as string;
-    const eventVersion = records.value(otherColumn) as number;
-    const recordedAt = records.value(otherColumn) as number;
-    const data = records.value(dataColumnOf(type));
-    const metadata = records.value(metadataColumn) as Metadata | null;
+    decoder.begin(bytes, position + 2, end);
+    const stream = decoder.value(streamColumn) as string;
+    const version = decoder.value(otherColumn) as number;
+    const type = decoder.value(typeColumn) as string;
+    const eventVersion = decoder.value(otherColumn) as number;
+    const recordedAt = decoder.value(otherColumn) as number;
+    const data = decoder.value(dataColumnOf(type));
+    const metadata = decoder.value(metadataColumn) as Metadata | null;
     let receipt: Receipt | undefined;
     if (count > 8) {
-      const commandId = records.value(commandColumn) as string;
-      receipt = { commandId, result: count > 9 ? records.value(resultColumn) : undefined };
+      const commandId = decoder.value(commandColumn) as string;
+      receipt = { commandId, result: count > 9 ? decoder.value(resultColumn) : undefined };
     }
-    if (records.at !== end) return undefined;
+    if (decoder.at !== end) return undefined;
     reader.position = end;
     return {
       kind: 'record',
