@@ -6,14 +6,9 @@ import { Encoder } from '@msgpack/msgpack';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { EncodeError } from '../errors/index.js';
 import { compile, literal } from './compile.js';
+import { NUMBER_BYTES, putNumber, putText, SHORT_TEXT, SHORT_TEXT_BYTES } from './message-pack-leaves.js';
 import { MAX_DEPTH } from './plain-data.js';
 import { MOST_FIELDS, Shapes, type Place } from './shapes.js';
-
-// Above this the encoder of the platform is faster than a loop.
-const SHORT_STRING = 64;
-/** Most that a value takes which a program writes without asking for room: a short string. */
-const SHORT_VALUE_BYTES = 2 + SHORT_STRING;
-const TWO_32 = 2 ** 32;
 
 /** Writes an object of one shape, head and all. */
 type Program = (value: Record<string, unknown>, writer: ByteWriter, levels: number) => void;
@@ -121,7 +116,7 @@ export class MessagePackEncoder {
   #programOf(fields: readonly Field[]): Program | undefined {
     if (fields.length === 0) return undefined;
     const rest = this.#encodeFieldsFrom.bind(this);
-    const room = fields.map(({ encoded }) => encoded.length + SHORT_VALUE_BYTES);
+    const room = fields.map(({ encoded }) => encoded.length + SHORT_TEXT_BYTES);
     // What a constant writes beyond its end, see `store`.
     const roomFrom = (first: number): number => room.slice(first).reduce((sum, bytes) => sum + bytes, 4);
     const takeRoom = (first: number): string =>
@@ -170,11 +165,6 @@ function store(bytes: ArrayLike<number>): string {
   return `${text}at+=${bytes.length};`;
 }
 
-/** The head of an array of fewer than 16 items, which {@link MessagePackEncoder} is to write one by one. */
-export function encodeArrayHead(count: number, writer: ByteWriter): void {
-  writer.u8(0x90 + count);
-}
-
 /** The head of an array or map: the count in the first byte, or in two or four bytes behind it. */
 function encodeSize(size: number, writer: ByteWriter, small: number, large: number): void {
   writer.reserve(5);
@@ -193,7 +183,7 @@ function encodeSize(size: number, writer: ByteWriter, small: number, large: numb
 
 function encodeString(value: string, writer: ByteWriter): void {
   const { length } = value;
-  if (length <= SHORT_STRING) {
+  if (length <= SHORT_TEXT) {
     writer.reserve((length < 32 ? 1 : 2) + length);
     const end = putText(value, writer.bytes, writer.length);
     if (end !== 0) {
@@ -204,84 +194,7 @@ function encodeString(value: string, writer: ByteWriter): void {
   encodeOther(value, writer);
 }
 
-/** Writes a short string of ASCII at `at` and returns where it ends; returns 0 for any other, whatever was written. */
-function putText(value: string, bytes: Uint8Array, at: number): number {
-  const { length } = value;
-  let start = at + 1;
-  if (length < 32) bytes[at] = 0xa0 + length;
-  else {
-    if (length > SHORT_STRING) return 0;
-    bytes[at] = 0xd9;
-    bytes[start++] = length;
-  }
-  for (let index = 0; index < length; index++) {
-    const code = value.charCodeAt(index);
-    if (code > 0x7f) return 0;
-    bytes[start + index] = code;
-  }
-  return start + length;
-}
-
 function encodeNumber(value: number, writer: ByteWriter): void {
-  writer.reserve(9);
+  writer.reserve(NUMBER_BYTES);
   writer.length = putNumber(value, writer.bytes, writer.dataView, writer.length);
-}
-
-/** Writes a number at `at` and returns where it ends. */
-function putNumber(value: number, bytes: Uint8Array, view: DataView, at: number): number {
-  if (!Number.isSafeInteger(value)) {
-    bytes[at] = 0xcb;
-    view.setFloat64(at + 1, value);
-    return at + 9;
-  }
-  if (value >= 0) {
-    if (value < 0x80) {
-      bytes[at] = value;
-      return at + 1;
-    }
-    if (value < 0x100) {
-      bytes[at] = 0xcc;
-      bytes[at + 1] = value;
-      return at + 2;
-    }
-    if (value < 0x1_0000) {
-      bytes[at] = 0xcd;
-      view.setUint16(at + 1, value);
-      return at + 3;
-    }
-    if (value < TWO_32) {
-      bytes[at] = 0xce;
-      view.setUint32(at + 1, value);
-      return at + 5;
-    }
-    return putWide(0xcf, value, bytes, view, at);
-  }
-  if (value >= -0x20) {
-    bytes[at] = 0x100 + value;
-    return at + 1;
-  }
-  if (value >= -0x80) {
-    bytes[at] = 0xd0;
-    view.setInt8(at + 1, value);
-    return at + 2;
-  }
-  if (value >= -0x8000) {
-    bytes[at] = 0xd1;
-    view.setInt16(at + 1, value);
-    return at + 3;
-  }
-  if (value >= -0x8000_0000) {
-    bytes[at] = 0xd2;
-    view.setInt32(at + 1, value);
-    return at + 5;
-  }
-  return putWide(0xd3, value, bytes, view, at);
-}
-
-function putWide(type: number, value: number, bytes: Uint8Array, view: DataView, at: number): number {
-  const high = Math.floor(value / TWO_32);
-  bytes[at] = type;
-  view.setInt32(at + 1, high);
-  view.setUint32(at + 5, value - high * TWO_32);
-  return at + 9;
 }

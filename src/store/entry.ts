@@ -17,10 +17,14 @@ import type { ByteWriter } from '../bytes/byte-writer.js';
 import {
   Column,
   deepFreeze,
-  encodeArrayHead,
   MAX_DEPTH,
   MessagePackDecoder,
   MessagePackEncoder,
+  NUMBER_BYTES,
+  putNumber,
+  putText,
+  RepeatedText,
+  SHORT_TEXT_BYTES,
   uncheckedMessagePackCodec,
 } from '../codec/index.js';
 import { DecodeError, EncodeError, FormatError } from '../errors/index.js';
@@ -77,23 +81,40 @@ export function encodeEntry(entry: StoreEntry, writer: ByteWriter): void {
 }
 
 const encoder = new MessagePackEncoder();
+const typeText = new RepeatedText();
+/** Most that the items before the data take where {@link putFront} writes them. */
+const FRONT_BYTES = 2 + 2 * SHORT_TEXT_BYTES + 3 * NUMBER_BYTES;
 
 /** As one array would be encoded, without there being one. */
 function encodeRecord(entry: RecordEntry, writer: ByteWriter): void {
   const { metadata, receipt } = entry;
   const result = receipt?.result;
-  encodeArrayHead(receipt === undefined ? 8 : result === undefined ? 9 : 10, writer);
-  writer.u8(0);
-  encoder.encode(entry.stream, writer, MAX_DEPTH);
-  encoder.encode(entry.version, writer, MAX_DEPTH);
-  encoder.encode(entry.type, writer, MAX_DEPTH);
-  encoder.encode(entry.eventVersion, writer, MAX_DEPTH);
-  encoder.encode(entry.recordedAt, writer, MAX_DEPTH);
+  const count = receipt === undefined ? 8 : result === undefined ? 9 : 10;
+  const end = writer.hasRoom(FRONT_BYTES) ? putFront(entry, count, writer) : 0;
+  if (end > 0) writer.length = end;
+  else {
+    writer.u8(FIRST_ARRAY_BYTE + count);
+    for (const item of [0, entry.stream, entry.version, entry.type, entry.eventVersion, entry.recordedAt])
+      encoder.encode(item, writer, MAX_DEPTH);
+  }
   encoder.encode(entry.data, writer, MAX_DEPTH);
   encoder.encode(metadata === NO_METADATA ? null : metadata, writer, MAX_DEPTH);
   if (receipt === undefined) return;
   encoder.encode(receipt.commandId, writer, MAX_DEPTH);
   if (result !== undefined) encoder.encode(result, writer, MAX_DEPTH);
+}
+
+/** Writes what comes before the data and returns where it ends; returns 0 for names that are not short or not ASCII. */
+function putFront(entry: RecordEntry, count: number, { bytes, dataView: view, length }: ByteWriter): number {
+  bytes[length] = FIRST_ARRAY_BYTE + count;
+  bytes[length + 1] = 0;
+  let at = putText(entry.stream, bytes, length + 2);
+  if (at === 0) return 0;
+  at = putNumber(entry.version, bytes, view, at);
+  at = typeText.put(entry.type, bytes, view, at);
+  if (at === 0) return 0;
+  at = putNumber(entry.eventVersion, bytes, view, at);
+  return putNumber(entry.recordedAt, bytes, view, at);
 }
 
 /** Of an entry that takes `size` bytes where `most` are allowed: names the field that is to blame. */
