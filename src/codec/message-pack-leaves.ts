@@ -86,11 +86,11 @@ function putWide(type: number, value: number, bytes: Uint8Array, view: DataView,
 
 /** Writes strings that mostly are the one before, whose bytes it remembers. */
 export class RepeatedText {
-  #last = '';
-  #bytes = 1;
-  readonly #words = Int32Array.of(0xa0 << 24, ...new Int32Array(SHORT_TEXT_BYTES / 4));
+  #last: string | undefined;
+  #bytes = 0;
+  readonly #words = new Int32Array(Math.ceil(SHORT_TEXT_BYTES / 4));
 
-  /** As {@link putText}. The text is written in words of four bytes: so many have room. */
+  /** As {@link putText}. It may write, and read, up to three bytes behind the text. */
   put(value: string, bytes: Uint8Array, view: DataView, at: number): number {
     if (value !== this.#last) return this.#putOther(value, bytes, view, at);
     const words = this.#words;

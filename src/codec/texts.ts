@@ -2,11 +2,13 @@
 // by their bytes, which takes less time than making them again, and less memory. What is found is compared with all of
 // the bytes. How much is remembered is bounded.
 
-/** Strings up to this length are compared by four words; up to the other one they are made of arguments. */
+import { compile } from './compile.js';
+
+/** Strings up to this length are compared by four words; up to the other one they are remembered. */
 const FOUR_WORDS = 16;
 const SHORT_STRING = 32;
-/** A power of two. */
-const REMEMBERED = 16_384;
+/** A power of two. More would not be in the processor's cache when they are looked for. */
+const REMEMBERED = 4096;
 /** How often a column may miss more than it hits before it is not searched any more, and how it comes back. */
 const PATIENCE = 2048;
 const HOPELESS = -64;
@@ -108,73 +110,18 @@ function isText(text: string, bytes: Uint8Array, start: number): boolean {
   return true;
 }
 
-/** A short string of bytes below 0x80: as arguments they become one in half the time, up to about a dozen. */
-function asciiText(b: Uint8Array, at: number, length: number): string {
-  const of = String.fromCharCode;
-  switch (length) {
-    case 0:
-      return '';
-    case 1:
-      return of(b[at]!);
-    case 2:
-      return of(b[at]!, b[at + 1]!);
-    case 3:
-      return of(b[at]!, b[at + 1]!, b[at + 2]!);
-    case 4:
-      return of(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!);
-    case 5:
-      return of(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!);
-    case 6:
-      return of(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!);
-    case 7:
-      return of(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!);
-    case 8:
-      return of(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!);
-    case 9:
-      return of(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!, b[at + 8]!);
-    case 10:
-      return of(
-        b[at]!,
-        b[at + 1]!,
-        b[at + 2]!,
-        b[at + 3]!,
-        b[at + 4]!,
-        b[at + 5]!,
-        b[at + 6]!,
-        b[at + 7]!,
-        b[at + 8]!,
-        b[at + 9]!,
-      );
-    case 11:
-      return of(
-        b[at]!,
-        b[at + 1]!,
-        b[at + 2]!,
-        b[at + 3]!,
-        b[at + 4]!,
-        b[at + 5]!,
-        b[at + 6]!,
-        b[at + 7]!,
-        b[at + 8]!,
-        b[at + 9]!,
-        b[at + 10]!,
-      );
-    case 12:
-      return of(
-        b[at]!,
-        b[at + 1]!,
-        b[at + 2]!,
-        b[at + 3]!,
-        b[at + 4]!,
-        b[at + 5]!,
-        b[at + 6]!,
-        b[at + 7]!,
-        b[at + 8]!,
-        b[at + 9]!,
-        b[at + 10]!,
-        b[at + 11]!,
-      );
-    default:
-      return LATIN1.call(b, at, at + length);
-  }
+/** As arguments bytes become a string in half the time, up to about this many. */
+const MOST_ARGUMENTS = 24;
+type Maker = (bytes: Uint8Array, at: number) => string;
+
+const makers: readonly (Maker | undefined)[] = Array.from({ length: MOST_ARGUMENTS + 1 }, (_, length) =>
+  compile<Maker>('b,at', `return of(${Array.from({ length }, (_, index) => `b[at+${index}]`).join()})`, {
+    of: String.fromCharCode,
+  }),
+);
+
+/** A string of bytes below 0x80. */
+function asciiText(bytes: Uint8Array, at: number, length: number): string {
+  const maker = makers[length];
+  return maker === undefined ? LATIN1.call(bytes, at, at + length) : maker(bytes, at);
 }
