@@ -24,8 +24,13 @@ const MISS: unique symbol = Symbol('other shape');
 
 const library = new Decoder();
 
-/** Reads the fields of an object of one shape, or returns {@link MISS}, with the decoder anywhere. */
-type Program = (decoder: MessagePackDecoder) => object | typeof MISS;
+/** What is made for one shape. */
+interface Program {
+  /** Reads the fields of an object and makes it, or returns {@link MISS}, with the decoder anywhere. */
+  readonly read: (decoder: MessagePackDecoder) => object | typeof MISS;
+  /** Makes an object of the values from `base` on. */
+  readonly make: (values: readonly unknown[], base: number) => object;
+}
 type Field = Place<Program, Column>;
 
 /** Values that have something in common, such as those of one field: what one was says what the next one may be. */
@@ -35,8 +40,10 @@ export class Column {
   readonly guesses: { readonly fields: number; readonly program: Program }[] = [];
   misses = 0;
 
-  guess(fields: number, program: Program): void {
-    if (++this.misses > MOST_MISSES) this.guesses.length = 0;
+  /** None was right: the program would have been. */
+  missed(fields: number, program: Program): void {
+    if (this.misses === MOST_MISSES) return;
+    if (++this.misses === MOST_MISSES) this.guesses.length = 0;
     else {
       if (this.guesses.length === MOST_GUESSES) this.guesses.pop();
       this.guesses.push({ fields, program });
@@ -55,6 +62,9 @@ export class MessagePackDecoder {
   /** Items of the outermost array have a column each, as it may be a record. */
   readonly #outermost: readonly Column[] = Array.from({ length: 16 }, () => new Column());
   readonly #items = new Column();
+  /** Values of the objects that are being read. */
+  readonly #values: unknown[] = [];
+  #depth = 0;
 
   /** `frozen`: objects and arrays come frozen, all through; but for an outermost array, which is a frame for them. */
   constructor({ frozen }: { readonly frozen: boolean }) {
@@ -88,6 +98,7 @@ export class MessagePackDecoder {
     }
     this.at = start;
     this.end = end;
+    this.#depth = 0;
   }
 
   #root(): unknown {
@@ -173,6 +184,25 @@ export class MessagePackDecoder {
     }
   }
 
+  /** As {@link value}, where that is a short string for the most part. */
+  text(column: Column): unknown {
+    const { at, bytes } = this;
+    const type = bytes[at]!;
+    // One more than it takes: at `end` itself there is no type.
+    if (type < 0xa0 || type >= 0xc0 || at + type - 0xa0 >= this.end) return this.value(column);
+    this.at = at + type - 0x9f;
+    return textOf(bytes, this.view, at + 1, type - 0xa0, column.habit);
+  }
+
+  /** As {@link value}, where that is a small integer for the most part. */
+  small(column: Column): unknown {
+    const { at } = this;
+    const type = this.bytes[at]!;
+    if (type >= 0x80 || at >= this.end) return this.value(column);
+    this.at = at + 1;
+    return type;
+  }
+
   #u8(): number {
     return this.bytes[this.#take(1)]!;
   }
@@ -214,7 +244,7 @@ export class MessagePackDecoder {
       const guess = guesses[index]!;
       if (guess.fields !== count) continue;
       const start = this.at;
-      const made = guess.program(this);
+      const made = guess.program.read(this);
       if (made === MISS) {
         this.at = start;
         continue;
@@ -229,22 +259,34 @@ export class MessagePackDecoder {
   }
 
   #anyObject(count: number, column: Column): object {
+    if (count > MOST_FIELDS) return this.#largeObject(count);
+    let place = this.#shapes.beginning(count);
+    const base = this.#depth;
+    const values = this.#values;
+    this.#depth += count;
+    for (let index = 0; index < count; index++) {
+      place = this.#next(place);
+      values[base + index] = this.value((place.note ??= new Column()));
+    }
+    this.#depth = base;
+    const { program } = place;
+    if (program !== undefined) {
+      column.missed(count, program);
+      return program.make(values, base);
+    }
+    this.#shapes.count(place);
+    const made: Record<string, unknown> = {};
+    for (const [index, { name }] of place.fields.entries()) made[name] = values[base + index];
+    return this.#frozen ? Object.freeze(made) : made;
+  }
+
+  #largeObject(count: number): object {
     // Every field takes two bytes at least.
     if (2 * count > this.end - this.at) throw UNKNOWN;
     const made: Record<string, unknown> = {};
-    if (count > MOST_FIELDS) {
-      for (let index = 0; index < count; index++) {
-        const name = this.#name();
-        made[name] = this.value(this.#items);
-      }
-    } else {
-      let place = this.#shapes.beginning(count);
-      for (let index = 0; index < count; index++) {
-        place = this.#next(place);
-        made[place.name] = this.value((place.note ??= new Column()));
-      }
-      if (place.program === undefined) this.#shapes.count(place);
-      else column.guess(count, place.program);
+    for (let index = 0; index < count; index++) {
+      const name = this.#name();
+      made[name] = this.value(this.#items);
     }
     return this.#frozen ? Object.freeze(made) : made;
   }
@@ -300,13 +342,17 @@ export class MessagePackDecoder {
         `else{s.at=at;v${index}=s.value(column${index});at=s.at}`
       );
     });
-    const object = `{${fields.map(({ name }, index) => `${literal(name)}:v${index}`).join()}}`;
-    return compile<Program>(
+    const object = (values: (index: number) => string): string => {
+      const text = `{${fields.map(({ name }, index) => `${literal(name)}:${values(index)}`).join()}}`;
+      return this.#frozen ? `freeze(${text})` : text;
+    };
+    const read = compile<Program['read']>(
       's',
-      `const{bytes:b,view:d,end}=s;let{at}=s;let type;${steps.join('')}s.at=at;` +
-        `return ${this.#frozen ? `freeze(${object})` : object}`,
+      `const{bytes:b,view:d,end}=s;let{at}=s;let type;${steps.join('')}s.at=at;return ${object((index) => `v${index}`)}`,
       given,
     );
+    const make = compile<Program['make']>('v,base', `return ${object((index) => `v[base+${index}]`)}`, given);
+    return read === undefined || make === undefined ? undefined : { read, make };
   }
 
   /** Where the next `count` bytes begin, which are read. */

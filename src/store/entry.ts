@@ -155,10 +155,10 @@ function decodeRecord(reader: ByteReader): RecordEntry | undefined {
   if (count < 8 || count > 10 || bytes[position + 1] !== 0) return undefined;
   try {
     decoder.begin(bytes, position + 2, end);
-    const stream = decoder.value(streamColumn) as string;
-    const version = decoder.value(otherColumn) as number;
-    const type = decoder.value(typeColumn) as string;
-    const eventVersion = decoder.value(otherColumn) as number;
+    const stream = decoder.text(streamColumn) as string;
+    const version = decoder.small(otherColumn) as number;
+    const type = decoder.text(typeColumn) as string;
+    const eventVersion = decoder.small(otherColumn) as number;
     const recordedAt = decoder.value(otherColumn) as number;
     const data = decoder.value(dataColumnOf(type));
     const metadata = decoder.value(metadataColumn) as Metadata | null;
