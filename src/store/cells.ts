@@ -139,15 +139,7 @@ export class Cells {
     };
     const cells = what === 'all' ? this.#cells : changed;
     return {
-      *snapshots() {
-        let seen = 0;
-        // A map gives its keys in the order they came: those beyond the count are newer than the cut.
-        for (const cell of cells.values()) {
-          if (seen++ >= count) return;
-          const snapshot = asOf.get(cell) ?? cell.committed;
-          if (snapshot.version > 0) yield [cell, snapshot];
-        }
-      },
+      snapshots: new Snapshots(cells.values(), count, asOf),
       end: () => {
         this.#onChange = undefined;
       },
@@ -170,8 +162,44 @@ export class Cells {
 
 /** Snapshots as of one moment. */
 export interface Cut {
-  readonly snapshots: () => Generator<readonly [Cell, Snapshot]>;
+  readonly snapshots: Snapshots;
   readonly end: () => void;
   /** Nothing came of it: the next cut of what changed is to have what this one had. */
   readonly undo: () => void;
 }
+
+/**
+ * Goes over the streams of a cut that have a version. A cursor and no generator: an object for each stream would be most
+ * of the garbage of a checkpoint, and every collection of garbage holds up whoever waits for the store.
+ */
+export class Snapshots {
+  /** The stream that {@link next} went to, and its snapshot. */
+  stream = '';
+  snapshot: Snapshot = NO_SNAPSHOT;
+  readonly #cells: Iterator<Cell, unknown>;
+  readonly #asOf: ReadonlyMap<Cell, Snapshot>;
+  #left: number;
+
+  constructor(cells: Iterator<Cell, unknown>, count: number, asOf: ReadonlyMap<Cell, Snapshot>) {
+    this.#cells = cells;
+    this.#left = count;
+    this.#asOf = asOf;
+  }
+
+  /** False behind the last one. */
+  next(): boolean {
+    // A map gives its keys in the order they came: those beyond the count are newer than the cut.
+    while (this.#left-- > 0) {
+      const { done, value: cell } = this.#cells.next();
+      if (done === true) return false;
+      const snapshot = this.#asOf.get(cell) ?? cell.committed;
+      if (snapshot.version === 0) continue;
+      this.stream = cell.stream;
+      this.snapshot = snapshot;
+      return true;
+    }
+    return false;
+  }
+}
+
+const NO_SNAPSHOT: Snapshot = { version: 0, state: undefined };

@@ -111,6 +111,7 @@ class FileLog implements EventLog {
   readonly #prepared: PreparedWal<ByteRange>;
   readonly #archive: string | undefined;
   #writer: WalWriter<ByteRange> | undefined;
+  #maintaining: WalMaintenance | undefined;
   #firstPosition: number;
   #parts: readonly LogPart[] = [];
   /** Set for good by the first append that failed: from then on nobody knows where the log ends. */
@@ -179,7 +180,7 @@ class FileLog implements EventLog {
 
   async parts(): Promise<LogPart[]> {
     // What would go if everything could tells which parts never do.
-    const { removed, kept } = await this.#maintenance().truncatePrefix(Number.MAX_SAFE_INTEGER, { dryRun: true });
+    const { removed, kept } = await this.#maintenance.truncatePrefix(Number.MAX_SAFE_INTEGER, { dryRun: true });
     const parts = [...removed.map(part), ...kept.map(({ segment }) => part({ ...segment, endEntryId: undefined }))];
     this.#parts = parts;
     return parts;
@@ -189,7 +190,7 @@ class FileLog implements EventLog {
     // In the tick of the call: who begins to read from now on begins behind what is about to go.
     const first = this.#parts.find(({ lastPosition }) => lastPosition === undefined || lastPosition > position);
     this.#firstPosition = Math.max(this.#firstPosition, first?.firstPosition ?? 0);
-    const { removed, kept } = await this.#maintenance().truncatePrefix(
+    const { removed, kept } = await this.#maintenance.truncatePrefix(
       position,
       this.#archive === undefined ? {} : { archive: this.#archive },
     );
@@ -206,8 +207,9 @@ class FileLog implements EventLog {
     return this.#writer;
   }
 
-  #maintenance(): WalMaintenance {
-    return new WalMaintenance(this.#wal);
+  /** One for as long as the log is open: it reads no segment's header twice. */
+  get #maintenance(): WalMaintenance {
+    return (this.#maintaining ??= new WalMaintenance(this.#wal, this.#prepared.known.segments));
   }
 }
 

@@ -42,6 +42,8 @@ export interface ScanOptions {
   readonly from?: number;
   /** Nothing of any entry above is checked or handed out. */
   readonly upTo?: number;
+  /** Read at once, and looked at without letting go of the event loop. Default 512 KiB. */
+  readonly windowBytes?: number;
   /** Hand out a batch only when its last frame is there. Default true. */
   readonly wholeBatches?: boolean;
   /**
@@ -149,7 +151,8 @@ export class FrameScanner {
     this.validEnd = options.offset;
     this.#base = options.offset;
     this.#durableMark = { id: this.lastId, offset: options.offset };
-    this.#window = allocate(Math.min(WINDOW_BYTES, Math.max(0, options.fileSize - options.offset)));
+    const { windowBytes = WINDOW_BYTES } = options;
+    this.#window = allocate(Math.min(windowBytes, Math.max(0, options.fileSize - options.offset)));
     this.#view = viewOf(this.#window);
   }
 
