@@ -4,9 +4,10 @@
 export const BLOCK = 64;
 
 /**
- * Entries that a contender with asynchronous writes may have under way at most: 16 blocks. Synchronous ones have one.
+ * Entries that a contender with asynchronous writes may have under way at most: 32 blocks, about as many as are encoded
+ * in the time that a write takes to be handed to another thread and answered. Synchronous ones have one block.
  */
-export const WINDOW = 16 * BLOCK;
+export const WINDOW = 32 * BLOCK;
 
 /**
  * @param {number} index

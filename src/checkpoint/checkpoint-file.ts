@@ -29,8 +29,10 @@ import {
 
 /** Bytes collected before they are written; between two writes the event loop runs. */
 const WRITE_BYTES = 256 * 1024;
-/** Bytes after which they are synced: the log's own syncs must not wait for all of a large checkpoint. */
-const SYNC_BYTES = 4 * 1024 * 1024;
+/** Bytes after which they are synced: the log's own syncs must not wait for much of a large checkpoint. */
+const SYNC_BYTES = 1024 * 1024;
+/** Bytes that are checked at once where only that is done: it is done to a new checkpoint, beside everything else. */
+const VERIFY_WINDOW_BYTES = 64 * 1024;
 /** Longest part of an item in one frame. */
 const PART_BYTES = 1024 * 1024;
 /** The crate's limit for the payload of a checkpoint. */
@@ -135,7 +137,7 @@ export const CheckpointFile = {
   /** Checks every byte and decodes nothing. Errors as in {@link CheckpointFile.stream}. */
   verify(directory: Directory, path: string): Promise<CheckpointInfo> {
     return withFile(directory, path, async (file, size, header) => {
-      if (header.version === CHECKPOINT_VERSION) return readItems(file, size, header, () => undefined);
+      if (header.version === CHECKPOINT_VERSION) return readItems(file, size, header, () => undefined, VERIFY_WINDOW_BYTES);
       await readCratePayload(file, size, header);
       return { ...describe(header), count: undefined, bytes: size };
     });
@@ -191,7 +193,6 @@ async function writeItems<T>(
 ): Promise<{ count: number; bytes: number }> {
   const salt = readU32(header, 24);
   const out = new ByteWriter(WRITE_BYTES + PART_BYTES);
-  const item = new ByteWriter(4096);
   let offset = 0;
   let frameId = 0;
   let count = 0;
@@ -204,28 +205,35 @@ async function writeItems<T>(
     await file.datasync();
     synced = offset;
   };
-  /** Part of the item as a frame. */
-  const seal = (start: number, end: number): void => {
-    const frame = out.length;
-    out.reserve(FRAME_HEADER_BYTES + end - start);
+  /** Makes what was encoded behind `frame` and the room for its header a frame. */
+  const seal = (frame: number, flags: number): void =>
+    sealFrame(out.dataView, frame, out.length, ++frameId, flags, salt);
+  const begin = (): number => {
+    out.reserve(FRAME_HEADER_BYTES);
     out.length += FRAME_HEADER_BYTES;
-    out.write(item.bytes.subarray(start, end));
-    sealFrame(out.dataView, frame, out.length, ++frameId, end < item.length ? FLAG_MORE : 0, salt);
+    return out.length - FRAME_HEADER_BYTES;
   };
-  const sealParts = async (): Promise<void> => {
+  const sealParts = async (item: Uint8Array): Promise<void> => {
     for (let start = 0; start < item.length; start += PART_BYTES) {
-      seal(start, Math.min(item.length, start + PART_BYTES));
+      const frame = begin();
+      out.write(item.subarray(start, start + PART_BYTES));
+      seal(frame, start + PART_BYTES < item.length ? FLAG_MORE : 0);
       if (out.length >= WRITE_BYTES) await flush();
     }
   };
   out.write(header);
   await eachOf(items, (value) => {
-    item.length = 0;
-    codec.encode(value, item);
-    count++;
-    if (item.length > PART_BYTES) return sealParts();
     // An empty item still takes a frame.
-    seal(0, item.length);
+    const frame = begin();
+    codec.encode(value, out);
+    count++;
+    const start = frame + FRAME_HEADER_BYTES;
+    if (out.length - start > PART_BYTES) {
+      const item = out.bytes.slice(start, out.length);
+      out.length = frame;
+      return sealParts(item);
+    }
+    seal(frame, 0);
     return out.length >= WRITE_BYTES ? flush() : undefined;
   });
   const bytes = offset + out.length + FOOTER_FRAME_BYTES;
@@ -269,6 +277,7 @@ async function readItems(
   size: number,
   header: CheckpointHeader,
   visit: (bytes: Uint8Array, start: number, end: number, number: number) => void,
+  windowBytes?: number,
 ): Promise<CheckpointInfo> {
   const scanner = new FrameScanner({
     file,
@@ -278,6 +287,7 @@ async function readItems(
     salt: header.checksum,
     version: 4,
     wholeBatches: false,
+    ...(windowBytes === undefined ? {} : { windowBytes }),
   });
   let count = 0;
   // Parts of an item that takes several frames, copied out of the window.

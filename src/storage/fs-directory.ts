@@ -130,26 +130,33 @@ export class FsDirectory implements Directory {
   async #resolve(name: string): Promise<{ normal: string; absolute: string }> {
     const normal = normalizePath(name);
     const absolute = path.join(this.root, normal);
+    const real = await realPath(absolute, normal);
+    // No symlink anywhere, as nearly always: that took one trip to the thread pool.
+    if (real === absolute) return { normal, absolute };
     const parent = path.join(this.root, parentOf(normal));
-    if (parent !== this.root || normal.includes('/')) await this.#stayInside(parent, normal);
+    if (parent !== this.root || normal.includes('/')) this.#stayInside(await realPath(parent, normal), normal);
     // The last name: operations on files refuse symlinks outright (O_NOFOLLOW, lstat); a folder may be one.
-    await this.#stayInside(absolute, normal);
+    this.#stayInside(real, normal);
     return { normal, absolute };
   }
 
-  async #stayInside(absolute: string, normal: string): Promise<void> {
-    let real: string;
-    try {
-      real = await fs.promises.realpath(absolute);
-    } catch (error) {
-      // Missing: the operation itself will say so. A dangling symlink is missing too, and O_NOFOLLOW refuses it.
-      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return;
-      throw translate(error, normal);
-    }
+  #stayInside(real: string | undefined, normal: string): void {
+    if (real === undefined) return;
     if (real !== this.root && !real.startsWith(this.root.endsWith(path.sep) ? this.root : this.root + path.sep))
       throw new PathError('A symlink leads out of the directory; move the data in, or open the directory there', {
         path: normal,
       });
+  }
+}
+
+/** Without symlinks; `undefined` for what is missing: the operation itself will say so. */
+async function realPath(absolute: string, normal: string): Promise<string | undefined> {
+  try {
+    return await fs.promises.realpath(absolute);
+  } catch (error) {
+    // A dangling symlink is missing too, and O_NOFOLLOW refuses it.
+    if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ENOTDIR') return undefined;
+    throw translate(error, normal);
   }
 }
 

@@ -6,7 +6,7 @@ import { ByteWriter } from '../bytes/byte-writer.js';
 import { ClosedError, EncodeError, FencedError, PoisonedError } from '../errors/index.js';
 import { covers, stronger, type Durability } from './durability.js';
 import { encodeEntry, tooLarge, type StoreEntry } from './entry.js';
-import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type EventLog } from './event-log.js';
+import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type Block, type EventLog } from './event-log.js';
 
 /** Entries on their way into the log, and who is told what becomes of them. One object all the way. */
 export abstract class Append {
@@ -75,7 +75,8 @@ class Promised extends Append {
 interface Batch {
   readonly writer: ByteWriter;
   readonly appends: Append[];
-  /** Where the entries of all appends end in the writer, one after the other. */
+  /** Where the entries of all appends begin and end in the writer, one after the other. */
+  readonly starts: number[];
   readonly ends: number[];
 }
 
@@ -169,7 +170,7 @@ export class AppendPipeline {
   add(append: Append): void {
     if (append.tells || this.failure === undefined) this.checkOpen();
     else throw this.failure;
-    const { writer, appends, ends } = this.#gathering;
+    const { writer, appends, starts, ends } = this.#gathering;
     const { entries, durability } = append;
     const start = writer.length;
     const before = ends.length;
@@ -177,6 +178,7 @@ export class AppendPipeline {
       let from = start;
       for (const { entry } of entries) {
         encodeEntry(entry, writer);
+        starts.push(from);
         ends.push(writer.length);
         this.#checkSize(
           entry,
@@ -187,6 +189,7 @@ export class AppendPipeline {
       }
     } catch (error) {
       writer.length = start;
+      starts.length = before;
       ends.length = before;
       throw error;
     }
@@ -339,7 +342,7 @@ export class AppendPipeline {
 
   async #append(
     appends: readonly Append[],
-    { writer, ends }: Batch,
+    { writer: { bytes }, starts, ends }: Batch,
     firstEntry: number,
     endEntry: number,
   ): Promise<AppendOutcome> {
@@ -348,17 +351,19 @@ export class AppendPipeline {
     for (const append of appends)
       if (append.durability !== durability && covers(log.strongest, append.durability))
         durability = stronger(durability, append.durability);
-    const entries: Uint8Array[] = [];
-    let start = ends[firstEntry - 1] ?? 0;
-    for (let index = firstEntry; index < endEntry; index++) {
-      const end = ends[index]!;
-      entries.push(writer.bytes.subarray(start, end));
-      start = end;
-    }
-    const firstPosition = appends[0]!.firstPosition;
-    const groups = appends.map(({ entries: { length } }) => length);
+    const isAll = endEntry - firstEntry === ends.length;
+    const block: Block = {
+      firstPosition: appends[0]!.firstPosition,
+      epoch: log.epoch,
+      count: endEntry - firstEntry,
+      bytes,
+      starts: isAll ? starts : starts.slice(firstEntry, endEntry),
+      ends: isAll ? ends : ends.slice(firstEntry, endEntry),
+      groups: appends.map(({ entries: { length } }) => length),
+      durability,
+    };
     try {
-      const outcome = await log.append({ firstPosition, epoch: log.epoch, entries, groups, durability });
+      const outcome = await log.append(block);
       if (outcome.kind === 'done') this.#note(durability, appends.at(-1)!.lastPosition);
       return outcome;
     } catch (cause) {
@@ -418,7 +423,7 @@ export class AppendPipeline {
 }
 
 function batchIn(writer: ByteWriter): Batch {
-  return { writer, appends: [], ends: [] };
+  return { writer, appends: [], starts: [], ends: [] };
 }
 
 function messageOf(cause: unknown): string {

@@ -4,7 +4,7 @@
 
 import { reduce, upcast, type AggregateDefinition } from '../aggregate/index.js';
 import type { RecordEntry } from './entry.js';
-import type { AggregateTypes } from './types.js';
+import { streamOf, type AggregateTypes } from './types.js';
 
 /** State of one stream at one version. States are immutable and share what did not change. */
 export interface Snapshot {
@@ -44,9 +44,17 @@ export function advance(cell: Cell, from: Snapshot, record: RecordEntry): Snapsh
   return { version: from.version + 1, state: reduce(definition, from.state, { type: record.type, data }) };
 }
 
+/** How many cells of each aggregate are found by their id. */
+const RECENT = 16_384;
+
 export class Cells {
   readonly #cells = new Map<string, Cell>();
   readonly #types: AggregateTypes;
+  /**
+   * Kept cells by aggregate and id, for those that commands come to again and again: to put the name of a stream together
+   * and find it by that takes several times as long.
+   */
+  readonly #recent = new Map<AggregateDefinition, Map<string, Cell>>();
   /** Cells that were committed since the last cut, each once, in the order in which they first were. */
   #changed: Cell[] = [];
   /** Counts cuts. */
@@ -70,6 +78,19 @@ export class Cells {
   /** The cell of a stream; for a new stream one that is not kept until {@link keep}, as nothing may come of it. */
   of(stream: string): Cell {
     return this.#cells.get(stream) ?? new Cell(stream, this.#types.ofStream(stream));
+  }
+
+  /** {@link of} for the stream of an aggregate, as the command after command on it asks. */
+  ofAggregate(definition: AggregateDefinition, id: string): Cell {
+    let recent = this.#recent.get(definition);
+    if (recent === undefined) this.#recent.set(definition, (recent = new Map<string, Cell>()));
+    const known = recent.get(id);
+    if (known !== undefined) return known;
+    const cell = this.of(streamOf(definition.name, id));
+    if (!cell.isKept) return cell;
+    if (recent.size === RECENT) recent.clear();
+    recent.set(id, cell);
+    return cell;
   }
 
   keep(cell: Cell): void {
@@ -118,15 +139,7 @@ export class Cells {
     };
     const cells = what === 'all' ? this.#cells : changed;
     return {
-      *snapshots() {
-        let seen = 0;
-        // A map gives its keys in the order they came: those beyond the count are newer than the cut.
-        for (const cell of cells.values()) {
-          if (seen++ >= count) return;
-          const snapshot = asOf.get(cell) ?? cell.committed;
-          if (snapshot.version > 0) yield [cell, snapshot];
-        }
-      },
+      snapshots: new Snapshots(cells.values(), count, asOf),
       end: () => {
         this.#onChange = undefined;
       },
@@ -149,8 +162,44 @@ export class Cells {
 
 /** Snapshots as of one moment. */
 export interface Cut {
-  readonly snapshots: () => Generator<readonly [Cell, Snapshot]>;
+  readonly snapshots: Snapshots;
   readonly end: () => void;
   /** Nothing came of it: the next cut of what changed is to have what this one had. */
   readonly undo: () => void;
 }
+
+/**
+ * Goes over the streams of a cut that have a version. A cursor and no generator: an object for each stream would be most
+ * of the garbage of a checkpoint, and every collection of garbage holds up whoever waits for the store.
+ */
+export class Snapshots {
+  /** The stream that {@link next} went to, and its snapshot. */
+  stream = '';
+  snapshot: Snapshot = NO_SNAPSHOT;
+  readonly #cells: Iterator<Cell, unknown>;
+  readonly #asOf: ReadonlyMap<Cell, Snapshot>;
+  #left: number;
+
+  constructor(cells: Iterator<Cell, unknown>, count: number, asOf: ReadonlyMap<Cell, Snapshot>) {
+    this.#cells = cells;
+    this.#left = count;
+    this.#asOf = asOf;
+  }
+
+  /** False behind the last one. */
+  next(): boolean {
+    // A map gives its keys in the order they came: those beyond the count are newer than the cut.
+    while (this.#left-- > 0) {
+      const { done, value: cell } = this.#cells.next();
+      if (done === true) return false;
+      const snapshot = this.#asOf.get(cell) ?? cell.committed;
+      if (snapshot.version === 0) continue;
+      this.stream = cell.stream;
+      this.snapshot = snapshot;
+      return true;
+    }
+    return false;
+  }
+}
+
+const NO_SNAPSHOT: Snapshot = { version: 0, state: undefined };

@@ -17,6 +17,7 @@ import type { ByteReader } from '../bytes/byte-reader.js';
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { checkPlainData, uncheckedMessagePackCodec } from '../codec/index.js';
 import { EncodeError, FormatError } from '../errors/index.js';
+import type { Snapshots } from './cells.js';
 import type { Answer } from './receipts.js';
 import type { StoreState } from './store-state.js';
 
@@ -65,9 +66,16 @@ export interface Base {
   readonly folded: ReadonlyMap<string, unknown>;
 }
 
+/** Items one after the other. What it answers with, and the bytes in it, are good until it is asked again. */
+export interface Items {
+  next(): IteratorResult<Uint8Array, void>;
+  /** No more are wanted. */
+  return(): void;
+}
+
 /** The state on its way into a checkpoint. */
 export interface EncodedState {
-  readonly items: Generator<Uint8Array, void, undefined>;
+  readonly items: Items;
   /** What the next checkpoint can build on, if this one comes to be. */
   readonly base: Base;
   /** Has to be called if it does not. */
@@ -109,57 +117,137 @@ export function encodeState(state: StoreState, position: number, base?: Base): E
   const header = base === undefined ? [0, WHOLE_VERSION, ...by] : [0, CHANGES_VERSION, ...by, base.position];
   const receipts = state.receipts.cut(base?.position ?? 0, position);
   const cut = state.cells.cut(base === undefined ? 'all' : 'changed');
-  const generator = items();
-  // Begun, so that `return` on it ends the cuts even if no item is ever asked for.
-  generator.next();
+  const encoder = new ItemEncoder();
   return {
-    items: generator,
+    items: new StateItems(encoder, header, cut.snapshots, others(), () => {
+      cut.end();
+      receipts.end();
+    }),
     base: { position, made: JSON.stringify(by), folded: new Map(folds.map(({ name, folded }) => [name, folded])) },
     undo: cut.undo,
   };
 
-  function* items(): Generator<Uint8Array, void, undefined> {
-    try {
-      yield NOTHING;
-      yield encode(header);
-      for (const [{ stream }, snapshot] of cut.snapshots()) {
-        const value = snapshot.state ?? null;
-        yield encodeChecked([1, stream, snapshot.version, value], value, `The state of '${stream}'`);
+  /** What comes behind the streams. */
+  function* others(): Generator<Uint8Array, void, undefined> {
+    for (const { stream, commandId, answer } of receipts.entries()) {
+      const { version, position: at, result } = answer;
+      yield encoder.encode([2, stream, commandId, version, at, ...(result === undefined ? [] : [result])]);
+    }
+    for (const subscription of subscriptions) yield encoder.encode(subscription);
+    for (const { name, at, folded, error } of folds) {
+      const failed = error === undefined ? [] : [error];
+      if (failed.length === 0 && base?.folded.get(name) === folded) {
+        yield encoder.encode([4, name, at]);
+      } else {
+        checkState(folded, 'The projection', name);
+        yield encoder.encode([4, name, at, folded, ...failed]);
       }
-      for (const { stream, commandId, answer } of receipts.entries()) {
-        const { version, position: at, result } = answer;
-        yield encode([2, stream, commandId, version, at, ...(result === undefined ? [] : [result])]);
-      }
-      for (const subscription of subscriptions) yield encode(subscription);
-      for (const { name, at, folded, error } of folds) {
-        const failed = error === undefined ? [] : [error];
-        if (failed.length === 0 && base?.folded.get(name) === folded) yield encode([4, name, at]);
-        else yield encodeChecked([4, name, at, folded, ...failed], folded, `The projection '${name}'`);
-      }
-    } finally {
-      cut.end();
-      receipts.end();
     }
   }
 }
 
-const writer = new ByteWriter(4096);
-const NOTHING = new Uint8Array(0);
+const END: IteratorResult<Uint8Array, void> = { done: true, value: undefined };
 
-/** A view that the next item overwrites. */
-function encode(array: readonly unknown[]): Uint8Array {
-  writer.length = 0;
-  codec.encode(array, writer);
-  return writer.bytes.subarray(0, writer.length);
+/** Makes nothing for the garbage collector as long as there are streams: there may be millions. */
+class StateItems implements Items {
+  readonly #encoder: ItemEncoder;
+  readonly #header: readonly unknown[];
+  readonly #snapshots: Snapshots;
+  readonly #others: Generator<Uint8Array, void, undefined>;
+  readonly #end: () => void;
+  readonly #answer: { done: false; value: Uint8Array } = { done: false, value: new Uint8Array(0) };
+  readonly #stream: unknown[] = [1, '', 0, null];
+  #at: 'header' | 'streams' | 'others' | 'end' = 'header';
+
+  constructor(
+    encoder: ItemEncoder,
+    header: readonly unknown[],
+    snapshots: Snapshots,
+    others: Generator<Uint8Array, void, undefined>,
+    end: () => void,
+  ) {
+    this.#encoder = encoder;
+    this.#header = header;
+    this.#snapshots = snapshots;
+    this.#others = others;
+    this.#end = end;
+  }
+
+  next(): IteratorResult<Uint8Array, void> {
+    if (this.#at === 'end') return END;
+    try {
+      if (this.#at === 'header') {
+        this.#at = 'streams';
+        return this.#give(this.#header);
+      }
+      if (this.#at === 'streams') {
+        if (this.#snapshots.next()) return this.#give(this.#streamItem());
+        this.#at = 'others';
+      }
+      const other = this.#others.next();
+      if (other.done === true) this.return();
+      return other;
+    } catch (error) {
+      this.return();
+      throw error;
+    }
+  }
+
+  return(): void {
+    if (this.#at === 'end') return;
+    this.#at = 'end';
+    this.#end();
+  }
+
+  #streamItem(): readonly unknown[] {
+    const { stream, snapshot } = this.#snapshots;
+    const state = snapshot.state ?? null;
+    checkState(state, 'The state of', stream);
+    const item = this.#stream;
+    item[1] = stream;
+    item[2] = snapshot.version;
+    item[3] = state;
+    return item;
+  }
+
+  #give(item: readonly unknown[]): IteratorResult<Uint8Array, void> {
+    this.#answer.value = this.#encoder.encode(item);
+    return this.#answer;
+  }
 }
 
-function encodeChecked(array: readonly unknown[], value: unknown, what: string): Uint8Array {
-  try {
-    checkPlainData(value);
-  } catch (cause) {
-    throw new EncodeError(`${what} cannot be checkpointed: ${(cause as Error).message}`, { cause });
+/** Views of this length and shorter ones are made once. */
+const KEPT_VIEW_BYTES = 1024;
+
+/** One for each checkpoint: two stores may each be taking one. */
+class ItemEncoder {
+  readonly #writer = new ByteWriter(4096);
+  /** Of the writer's bytes, by length. */
+  #views: Uint8Array[] = [];
+  #viewed: Uint8Array = this.#writer.bytes;
+
+  /** A view that the next item overwrites. */
+  encode(item: readonly unknown[]): Uint8Array {
+    const writer = this.#writer;
+    writer.length = 0;
+    codec.encode(item, writer);
+    const { bytes, length } = writer;
+    if (length > KEPT_VIEW_BYTES) return bytes.subarray(0, length);
+    if (bytes !== this.#viewed) {
+      this.#viewed = bytes;
+      this.#views = [];
+    }
+    return (this.#views[length] ??= bytes.subarray(0, length));
   }
-  return encode(array);
+}
+
+/** Throws {@link EncodeError} for what a checkpoint could not bring back as it was. */
+function checkState(state: unknown, what: string, name: string): void {
+  try {
+    checkPlainData(state);
+  } catch (cause) {
+    throw new EncodeError(`${what} '${name}' cannot be checkpointed: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function made(list: Iterable<{ readonly name: string } & Made>): unknown[] {

@@ -5,7 +5,7 @@
 
 import { CairnError, ClosedError, FencedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
 import { CheckpointChains, wantsFull, type Chain } from './checkpoint-chain.js';
-import type { Base, EncodedState } from './checkpoint-items.js';
+import type { Base, EncodedState, Items } from './checkpoint-items.js';
 import type { CheckpointDescription, Engine, LogPart } from './event-log.js';
 import type { Hold, Holds } from './holds.js';
 import type { After } from './timers.js';
@@ -461,7 +461,7 @@ function heldBy(part: LogPart, holds: readonly Hold[]): string[] {
  * Gives the event loop a turn whenever the slice's time is used up. Within a slice `next` answers at once: `for await`
  * takes that as well as a promise, and a checkpoint of a million items makes no promise for each of them.
  */
-function sliced(items: Generator<Uint8Array, void, undefined>, isBusy: () => boolean): AsyncIterable<Uint8Array> {
+function sliced(items: Items, isBusy: () => boolean): AsyncIterable<Uint8Array> {
   const endOfSlice = (): number => performance.now() + (isBusy() ? BUSY_SLICE_MS : SLICE_MS);
   let sliceEnds = endOfSlice();
   let untilLook = ITEMS_PER_LOOK;
@@ -482,6 +482,10 @@ function sliced(items: Generator<Uint8Array, void, undefined>, isBusy: () => boo
       else setImmediate(goOn);
     });
   };
-  const iterator = { next, return: async () => items.return() } as AsyncIterator<Uint8Array>;
+  const end = async (): Promise<IteratorResult<Uint8Array, void>> => {
+    items.return();
+    return { done: true, value: undefined };
+  };
+  const iterator = { next, return: end } as AsyncIterator<Uint8Array>;
   return { [Symbol.asyncIterator]: () => iterator };
 }

@@ -13,8 +13,15 @@ export interface Block {
   readonly firstPosition: number;
   /** {@link EventLog.epoch} of the writer. The engine refuses blocks of any other than the newest, empty ones too. */
   readonly epoch: number;
-  /** Encoded entries; none to make those before as durable as this block asks. The engine copies what it keeps before `append` returns its promise. */
-  readonly entries: readonly Uint8Array[];
+  /** How many entries; 0 to make those before as durable as this block asks. */
+  readonly count: number;
+  /**
+   * Entry `index` is the bytes from `starts[index]` to before `ends[index]`. The engine copies what it keeps before
+   * `append` returns its promise: bytes and lists are used again.
+   */
+  readonly bytes: Uint8Array;
+  readonly starts: ArrayLike<number>;
+  readonly ends: ArrayLike<number>;
   /** Sizes of the groups of entries that are recovered whole or not at all; they add up to the entries. 0 is possible. */
   readonly groups: readonly number[];
   /** What `done` has to mean at least; never more than {@link EventLog.strongest}. */

@@ -430,8 +430,7 @@ export class EventStore {
   ): Promise<Loaded<StateOf<T>>> {
     this.#checkReadable();
     const definition = this.#parts.types.of(target);
-    const stream = streamOf(definition.name, id);
-    const { committed } = this.#state.cells.of(stream);
+    const { stream, committed } = this.#state.cells.ofAggregate(definition, id);
     const { version = committed.version } = options;
     if (!Number.isSafeInteger(version) || version < 0)
       throw new InvalidArgumentError(`version must be a whole number from 0, got ${String(version)}`);
@@ -853,7 +852,7 @@ export class EventStore {
       target,
       definition,
       id,
-      stream: streamOf(definition.name, id),
+      cell: this.#state.cells.ofAggregate(definition, id),
       decide,
       durability: this.#durability(options.durability),
       metadata: copyMetadata(options.metadata),
@@ -876,13 +875,14 @@ export class EventStore {
   }
 
   #execute<T extends Target, R>(command: Command<T, R>): Promise<Executed<R>> {
-    const { stream, commandId } = command;
+    const { cell: found, commandId } = command;
+    const { stream } = found;
     const { cells } = this.#state;
     for (let attempt = 0; ; attempt++) {
       const answered =
         commandId === undefined ? undefined : this.#answered<Executed<R>>(stream, commandId, command.durability);
       if (answered !== undefined) return answered;
-      const before = cells.of(stream);
+      const before = found.isKept ? found : cells.of(stream);
       const { version } = before.pending;
       checkVersion(stream, command.expectedVersion, version);
       const { emitted, result } = this.#decide(command, before.pending);
@@ -1008,16 +1008,17 @@ export class EventStore {
     if (!watched && projections.size === 0) {
       // Nobody looks at records: none are made.
       let position = firstPosition;
-      for (const { entry, snapshot } of entries) this.#state.apply(entry, position++, snapshot);
+      for (const staged of entries) this.#state.apply(staged.entry, position++, staged);
       this.#checkpointer.note(entries.length, bytes);
       return;
     }
     const records: StoredRecord[] = [];
     const changes: Change[] = [];
     let position = firstPosition - 1;
-    for (const { entry, cell, snapshot } of entries) {
+    for (const staged of entries) {
+      const { entry, cell, snapshot } = staged;
       position++;
-      this.#state.apply(entry, position, snapshot);
+      this.#state.apply(entry, position, staged);
       if (entry.kind !== 'record') continue;
       const record = recordOf(entry, position);
       for (const fold of projections.values()) this.#fold(fold, record);
@@ -1051,7 +1052,8 @@ interface Command<T extends Target, R> extends AppendFacts {
   readonly target: T;
   readonly definition: AggregateDefinition;
   readonly id: string;
-  readonly stream: string;
+  /** Of its stream; another one is kept in its place if that came to be meanwhile. */
+  readonly cell: Cell;
   readonly decide: (aggregate: InstanceOf<T>) => R;
   /** Set when it has decided. */
   recordedAt: number;

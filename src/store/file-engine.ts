@@ -2,6 +2,7 @@
 
 import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
+import { viewOf } from '../bytes/view.js';
 import { CheckpointFile, checkpointPath, listCheckpoints } from '../checkpoint/index.js';
 import { removeTemporaries } from '../checkpoint/checkpoint-folder.js';
 import { CHECKPOINT_HEADER_BYTES, CHECKPOINT_VERSION, isNewerCheckpoint } from '../checkpoint/format.js';
@@ -70,7 +71,7 @@ export async function prepareFileEngine(directory: Directory, options: FileEngin
   const isGone = (await walLayout.list(directory)).length === 0;
   const prepared = await WalWriter.prepare(directory, {
     ...walOptions,
-    codec: bytesCodec,
+    codec: rangeCodec,
     flushPolicy: manual,
     // The store gathers entries and has its own high-water mark; here nothing waits but the block in flight.
     bufferBytes: Number.MAX_SAFE_INTEGER,
@@ -107,15 +108,16 @@ class FileLog implements EventLog {
   readonly logId: number;
   readonly openedAt: number;
   readonly #directory: Directory;
-  readonly #prepared: PreparedWal<Uint8Array>;
+  readonly #prepared: PreparedWal<ByteRange>;
   readonly #archive: string | undefined;
-  #writer: WalWriter<Uint8Array> | undefined;
+  #writer: WalWriter<ByteRange> | undefined;
+  #maintaining: WalMaintenance | undefined;
   #firstPosition: number;
   #parts: readonly LogPart[] = [];
   /** Set for good by the first append that failed: from then on nobody knows where the log ends. */
   #failure: { readonly cause: unknown } | undefined;
 
-  constructor(directory: Directory, prepared: PreparedWal<Uint8Array>, archive: string | undefined) {
+  constructor(directory: Directory, prepared: PreparedWal<ByteRange>, archive: string | undefined) {
     this.#directory = directory;
     this.#prepared = prepared;
     this.#archive = archive;
@@ -143,11 +145,21 @@ class FileLog implements EventLog {
         reason: `The log continues with ${wal.nextEntryId}, the block begins with ${block.firstPosition}`,
       };
     try {
+      const { starts, ends } = block;
+      const view = viewOf(block.bytes);
+      const range = new ByteRange(view, 0, 0);
       let at = 0;
       for (const size of block.groups) {
-        if (size === 0) continue;
-        if (size === 1) wal.append(block.entries[at]!);
-        else wal.appendBatch(block.entries.slice(at, at + size));
+        if (size === 1) {
+          range.start = starts[at]!;
+          range.end = ends[at]!;
+          wal.append(range);
+        } else if (size > 1) {
+          const group: ByteRange[] = [];
+          for (let index = at; index < at + size; index++)
+            group.push(new ByteRange(view, starts[index]!, ends[index]!));
+          wal.appendBatch(group);
+        }
         at += size;
       }
       if (block.durability === 'fsync') await wal.flushAndSync();
@@ -168,7 +180,7 @@ class FileLog implements EventLog {
 
   async parts(): Promise<LogPart[]> {
     // What would go if everything could tells which parts never do.
-    const { removed, kept } = await this.#maintenance().truncatePrefix(Number.MAX_SAFE_INTEGER, { dryRun: true });
+    const { removed, kept } = await this.#maintenance.truncatePrefix(Number.MAX_SAFE_INTEGER, { dryRun: true });
     const parts = [...removed.map(part), ...kept.map(({ segment }) => part({ ...segment, endEntryId: undefined }))];
     this.#parts = parts;
     return parts;
@@ -178,7 +190,7 @@ class FileLog implements EventLog {
     // In the tick of the call: who begins to read from now on begins behind what is about to go.
     const first = this.#parts.find(({ lastPosition }) => lastPosition === undefined || lastPosition > position);
     this.#firstPosition = Math.max(this.#firstPosition, first?.firstPosition ?? 0);
-    const { removed, kept } = await this.#maintenance().truncatePrefix(
+    const { removed, kept } = await this.#maintenance.truncatePrefix(
       position,
       this.#archive === undefined ? {} : { archive: this.#archive },
     );
@@ -190,19 +202,42 @@ class FileLog implements EventLog {
     return this.#writer === undefined ? this.#prepared.abandon() : this.#writer.close();
   }
 
-  get #wal(): WalWriter<Uint8Array> {
+  get #wal(): WalWriter<ByteRange> {
     if (this.#writer === undefined) throw new InvalidArgumentError('The engine was not started; call start() first');
     return this.#writer;
   }
 
-  #maintenance(): WalMaintenance {
-    return new WalMaintenance(this.#wal);
+  /** One for as long as the log is open: it reads no segment's header twice. */
+  get #maintenance(): WalMaintenance {
+    return (this.#maintaining ??= new WalMaintenance(this.#wal, this.#prepared.known.segments));
   }
 }
 
 function part(segment: SegmentRange): LogPart {
   return { name: segment.path, firstPosition: segment.startEntryId, lastPosition: segment.endEntryId };
 }
+
+/** An entry in a block: a view of its own would cost more than all that is done with it. */
+class ByteRange {
+  readonly view: DataView;
+  start: number;
+  end: number;
+
+  constructor(view: DataView, start: number, end: number) {
+    this.view = view;
+    this.start = start;
+    this.end = end;
+  }
+}
+
+const rangeCodec: Codec<ByteRange> = {
+  encode: ({ view, start, end }, writer) => writer.writeRange(view, start, end),
+  decode: (reader) => {
+    const { bytes, position, end } = reader;
+    reader.position = end;
+    return new ByteRange(viewOf(bytes), position, end);
+  },
+};
 
 /** Items as views: whoever reads them decodes at once. */
 const viewCodec: Codec<Uint8Array> = {

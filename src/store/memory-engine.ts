@@ -123,11 +123,11 @@ class Memory implements CheckpointStorage {
   }
 
   /** Takes copies: the store uses its buffers again. */
-  add(entries: readonly Uint8Array[]): void {
+  add({ count, bytes, starts, ends }: Block): void {
     if (this.parts.at(-1)!.entries.length >= this.#partEntries)
       this.parts.push({ firstPosition: this.lastPosition + 1, entries: [] });
     const part = this.parts.at(-1)!;
-    for (const entry of entries) part.entries.push(entry.slice());
+    for (let index = 0; index < count; index++) part.entries.push(bytes.slice(starts[index], ends[index]));
   }
 
   checkpoint(position: number): MemoryCheckpoint {
@@ -191,7 +191,7 @@ class MemoryLog implements EventLog {
     if (this.#failure !== undefined) return this.#failure;
     const { failure } = this.#memory;
     this.#memory.failure = undefined;
-    if (failure?.stored !== false) this.#memory.add(block.entries);
+    if (failure?.stored !== false) this.#memory.add(block);
     if (failure === undefined) return { kind: 'done' };
     return (this.#failure = { kind: 'unknown', cause: new Error('failNextAppend was called') });
   }

@@ -1,7 +1,7 @@
 // Everything that a store remembers, as a function of its log: streams, receipts, what subscriptions have handled, and
 // projections. Recovery builds it from a checkpoint and entries; a live store advances it entry by entry, the same way.
 
-import { advance, Cells, type Snapshot } from './cells.js';
+import { advance, Cells, type Cell, type Snapshot } from './cells.js';
 import type { StoreEntry } from './entry.js';
 import { ProjectionFold, type ProjectionDefinition } from './projection.js';
 import { Receipts, type Answer } from './receipts.js';
@@ -46,22 +46,16 @@ export class StoreState {
     return state;
   }
 
-  /**
-   * Takes in a committed entry. `snapshot`: what the stream's state becomes, where that is known already.
-   * Returns the record if the entry is one.
-   */
-  commit(entry: StoreEntry, position: number, snapshot?: Snapshot): StoredRecord | undefined {
-    this.apply(entry, position, snapshot);
-    return entry.kind === 'record' ? recordOf(entry, position) : undefined;
-  }
-
-  /** Like {@link commit}, for who does not need the record. */
-  apply(entry: StoreEntry, position: number, snapshot?: Snapshot): void {
+  /** Takes in a committed entry. `known`: the cell of its stream, kept, and what its state becomes. */
+  apply(entry: StoreEntry, position: number, known?: { readonly cell?: Cell; readonly snapshot?: Snapshot }): void {
     switch (entry.kind) {
       case 'record': {
-        const cell = this.cells.of(entry.stream);
-        this.cells.keep(cell);
-        this.cells.commit(cell, snapshot ?? advance(cell, cell.committed, entry));
+        let cell = known?.cell;
+        if (cell === undefined) {
+          cell = this.cells.of(entry.stream);
+          this.cells.keep(cell);
+        }
+        this.cells.commit(cell, known?.snapshot ?? advance(cell, cell.committed, entry));
         if (entry.receipt !== undefined)
           this.receipts.add(
             entry.stream,

@@ -25,11 +25,26 @@ export function entryAt(position: number): Uint8Array {
 }
 
 /** What to change of the block that would continue a log. */
-type BlockParts = Partial<Omit<Block, 'entries'>> & { readonly entries?: readonly Uint8Array[] };
+type BlockParts = Partial<Pick<Block, 'epoch' | 'groups' | 'durability'>> & {
+  readonly entries?: readonly Uint8Array[];
+};
 
 export function blockOf(log: EventLog, firstPosition: number, parts: BlockParts = {}): Block {
   const { entries = [entryAt(firstPosition)], ...others } = parts;
-  return { firstPosition, epoch: log.epoch, entries, groups: [entries.length], durability: log.strongest, ...others };
+  const { epoch, strongest } = log;
+  return { firstPosition, epoch, ...blockBytesOf(entries), groups: [entries.length], durability: strongest, ...others };
+}
+
+/** Entries as a block has them. */
+export function blockBytesOf(entries: readonly Uint8Array[]): Pick<Block, 'count' | 'bytes' | 'starts' | 'ends'> {
+  const starts: number[] = [];
+  const ends: number[] = [];
+  let end = 0;
+  for (const { length } of entries) {
+    starts.push(end);
+    ends.push((end += length));
+  }
+  return { count: entries.length, bytes: new Uint8Array(Buffer.concat(entries)), starts, ends };
 }
 
 export async function done(outcome: Promise<AppendOutcome>): Promise<void> {

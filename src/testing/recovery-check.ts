@@ -8,6 +8,7 @@ import { encodeEntry } from '../store/entry.js';
 import type { EventStore, Target } from '../store/event-store.js';
 import { openFileEngine } from '../store/file-engine.js';
 import { memoryEngine, openStore, type Engine, type OpenStoreOptions } from '../store/index.js';
+import { blockBytesOf } from './engine-cases.js';
 import { assertionError, fail, isSame } from './differences.js';
 import { inWorld, OTHER_WORLDS, Suspicion, type WrittenEvent } from './other-world.js';
 import { loseEverything } from './power-cut.js';
@@ -138,7 +139,13 @@ async function write(
     return writer.bytes.subarray(0, writer.length);
   });
   const { epoch, strongest: durability } = log;
-  const outcome = await log.append({ firstPosition, epoch, entries, groups: [entries.length], durability });
+  const outcome = await log.append({
+    firstPosition,
+    epoch,
+    ...blockBytesOf(entries),
+    groups: [entries.length],
+    durability,
+  });
   if (close) await log.close();
   if (outcome.kind !== 'done') throw assertionError(`The events could not be written: ${outcome.kind}`);
 }

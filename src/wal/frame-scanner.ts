@@ -24,6 +24,8 @@ import {
 } from './format.js';
 
 const WINDOW_BYTES = 512 * 1024;
+/** Room in front of a window that is read ahead, for the frame that begins in the one before. */
+const MARGIN_BYTES = 64 * 1024;
 
 export interface ScanOptions {
   readonly file: FileHandle;
@@ -40,6 +42,8 @@ export interface ScanOptions {
   readonly from?: number;
   /** Nothing of any entry above is checked or handed out. */
   readonly upTo?: number;
+  /** Read at once, and looked at without letting go of the event loop. Default 512 KiB. */
+  readonly windowBytes?: number;
   /** Hand out a batch only when its last frame is there. Default true. */
   readonly wholeBatches?: boolean;
   /**
@@ -83,12 +87,11 @@ interface Mark {
   readonly offset: number;
 }
 
-/** A window that is being filled with what comes behind the current one. */
+/** A window that is being filled, behind its margin, with what follows the current one. */
 interface NextWindow {
   readonly bytes: Uint8Array;
-  /** Place in the current window that its first byte is a copy of, and how many bytes it begins with are copies. */
-  readonly position: number;
-  readonly copied: number;
+  /** Of the file, where it is read from. */
+  readonly offset: number;
   /** Bytes that are asked for. */
   readonly count: number;
   /** Never rejects. */
@@ -127,6 +130,8 @@ export class FrameScanner {
   #next: NextWindow | undefined;
   /** The window before this one. */
   #spare: Uint8Array | undefined;
+  /** Whether a window that was read ahead has become the current one. */
+  #turned = false;
   /** Bytes that the next frame needs to be whole; the window grows to it. */
   #needed = FRAME_HEADER_BYTES;
   /** Ends of some entries above `durableId`, and of the last known one at or below it: see {@link offsetBehind}. */
@@ -146,16 +151,20 @@ export class FrameScanner {
     this.validEnd = options.offset;
     this.#base = options.offset;
     this.#durableMark = { id: this.lastId, offset: options.offset };
-    this.#window = allocate(Math.min(WINDOW_BYTES, Math.max(0, options.fileSize - options.offset)));
+    const { windowBytes = WINDOW_BYTES } = options;
+    this.#window = allocate(Math.min(windowBytes, Math.max(0, options.fileSize - options.offset)));
     this.#view = viewOf(this.#window);
   }
 
   /** The next entries, or `undefined` at the end; then {@link damage} says whether it was the end of the file. */
   async next(): Promise<FrameBlock | undefined> {
+    const ahead = this.#options.ahead === true;
     while (!this.#done) {
+      // Whoever has come to a second window is likely to come to a third: it is read while this one is looked at.
+      if (ahead && this.#turned) this.#readAhead();
       const block = this.#parse();
       if (block !== undefined) {
-        if (this.#options.ahead === true) this.#readAhead();
+        if (ahead) this.#readAhead();
         return block;
       }
       if (this.#done) break;
@@ -386,31 +395,41 @@ export class FrameScanner {
   }
 
   #readAhead(): void {
-    const copied = this.#filled - this.#position;
-    const unread = this.#fileSize - (this.#base + this.#filled);
-    if (this.#done || this.#next !== undefined || unread <= 0 || this.#needed > WINDOW_BYTES) return;
-    const bytes = this.#spare ?? allocate(WINDOW_BYTES);
-    bytes.set(this.#window.subarray(this.#position, this.#filled));
-    const count = Math.min(bytes.length - copied, unread);
-    const read = readFully(this.#options.file, bytes.subarray(copied, copied + count), this.#base + this.#filled).then(
+    const offset = this.#base + this.#filled;
+    const count = Math.min(WINDOW_BYTES, this.#fileSize - offset);
+    // For a frame that is larger than that, the window grows.
+    if (this.#done || this.#next !== undefined || count <= 0 || this.#needed > WINDOW_BYTES) return;
+    const bytes = this.#spare ?? allocate(MARGIN_BYTES + WINDOW_BYTES);
+    this.#spare = undefined;
+    const read = readFully(this.#options.file, bytes.subarray(MARGIN_BYTES, MARGIN_BYTES + count), offset).then(
       (got) => ({ count: got }),
       (error: unknown) => ({ error }),
     );
-    this.#next = { bytes, position: this.#position, copied, count, read };
+    this.#next = { bytes, offset, count, read };
   }
 
-  /** Goes on with the window that was read ahead. */
-  async #turn({ bytes, position, copied, count, read }: NextWindow): Promise<void> {
+  /** Goes on with the window that was read ahead, and what is left of this one in front of it. */
+  async #turn({ bytes, offset, count, read }: NextWindow): Promise<void> {
     const outcome = await read;
     this.#next = undefined;
     if ('error' in outcome) throw outcome.error;
-    this.#spare = this.#window.length === WINDOW_BYTES ? this.#window : undefined;
-    this.#window = bytes;
-    this.#view = viewOf(bytes);
-    this.#base += position;
-    this.#position -= position;
-    this.#filled = copied + outcome.count;
-    if (outcome.count < count) this.#fileSize = this.#base + this.#filled;
+    const rest = this.#window.subarray(this.#position, this.#filled);
+    let window = bytes;
+    let start = MARGIN_BYTES - rest.length;
+    if (start < 0) {
+      window = allocate(rest.length + outcome.count);
+      window.set(bytes.subarray(MARGIN_BYTES, MARGIN_BYTES + outcome.count), rest.length);
+      start = 0;
+    }
+    window.set(rest, start);
+    this.#spare = this.#window.length === MARGIN_BYTES + WINDOW_BYTES ? this.#window : undefined;
+    this.#window = window;
+    this.#view = viewOf(window);
+    this.#base = offset - rest.length - start;
+    this.#position = start;
+    this.#filled = start + rest.length + outcome.count;
+    this.#turned = true;
+    if (outcome.count < count) this.#fileSize = offset + outcome.count;
   }
 
   /** Moves what is left to the front of the window, makes the window fit what is needed, and reads on. */

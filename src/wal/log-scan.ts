@@ -34,7 +34,7 @@ export interface Mark {
 /** What is known of a log already. A scan that is given it need not read again what comes before its first entry. */
 export interface KnownLog {
   /** Segments in order. */
-  readonly segments: readonly { readonly segmentId: number; readonly startEntryId: number }[];
+  readonly segments: readonly Segment[];
   /** Places in the last of them, in order. */
   readonly marks: readonly Mark[];
 }
@@ -69,7 +69,9 @@ export class LogScan {
     let handedOut = false;
     for (let attempt = 1; ; attempt++) {
       this.bytesRead = 0;
-      const { segments, torn } = await readSegmentChain(this.#directory, this.#layout, this.#beginWith?.segmentId);
+      const { segments, torn } = await readSegmentChain(this.#directory, this.#layout, {
+        from: this.#beginWith?.segmentId,
+      });
       const begin = this.#firstWanted(segments);
       try {
         for (let index = begin; index < segments.length; index++) {
@@ -207,9 +209,9 @@ function lookUp(
   { segments, marks }: KnownLog,
   from: number,
 ): { readonly segmentId: number; readonly mark: Mark | undefined } | undefined {
-  const found = segments.findLast(({ startEntryId }) => startEntryId <= from);
+  const found = segments.findLast(({ header }) => header.startEntryId <= from);
   // Of two that begin with the same entry the first is empty, and has to be seen to be.
-  const segment = segments.find(({ startEntryId }) => startEntryId === found?.startEntryId);
+  const segment = segments.find(({ header }) => header.startEntryId === found?.header.startEntryId);
   if (segment === undefined) return undefined;
   const isLast = segment.segmentId === segments.at(-1)?.segmentId;
   return { segmentId: segment.segmentId, mark: isLast ? marks.findLast(({ id }) => id < from) : undefined };

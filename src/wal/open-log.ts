@@ -169,10 +169,7 @@ async function prepareLocked(
     return {
       report: report(0),
       logId: newLogId,
-      known: {
-        segments: segments.map(({ segmentId, header: { startEntryId } }) => ({ segmentId, startEntryId })),
-        marks: examined?.marks ?? [],
-      },
+      known: { segments, marks: examined?.marks ?? [] },
       start: () =>
         start().catch(async (error: unknown) => {
           await abandon().catch(() => undefined);
@@ -188,7 +185,7 @@ async function prepareLocked(
 
 /** Goes on in the last segment. */
 function adopt(
-  { file, end, segment }: Examined,
+  { file, end, segment, createdAt }: Examined,
   logId: number,
   { now }: OpenLogOptions,
 ): Omit<OpenedLog, 'lock' | 'report'> {
@@ -198,7 +195,7 @@ function adopt(
     segment: SegmentFile.adopt(plan, file, end.validEnd),
     fill: {
       plan,
-      createdAt: segment.createdAt === 0 ? now() : segment.createdAt,
+      createdAt: createdAt === 0 ? now() : createdAt,
       bytes: end.validEnd,
       hasEntries: end.lastEntryId >= header.startEntryId,
     },
@@ -216,6 +213,8 @@ function checkIdsAreLeft(lastId: number, layout: LogLayout): void {
 /** The last segment, open, and how it ends. */
 interface Examined {
   readonly segment: Segment;
+  /** Milliseconds since 1970; 0 if unknown. */
+  readonly createdAt: number;
   /** Another one once the segment was written anew. */
   file: FileHandle;
   readonly fileSize: number;
@@ -226,12 +225,13 @@ interface Examined {
 async function examine(directory: Directory, segment: Segment, knownDurableId: number): Promise<Examined> {
   const file = await directory.open(segment.path, 'update');
   try {
+    const createdAt = (await directory.stat(segment.path))?.createdAt ?? 0;
     const fileSize = await file.size();
     const scanner = scannerOf(file, fileSize, segment);
     const marks: Mark[] = [];
     while ((await scanner.next()) !== undefined) marks.push({ id: scanner.lastId, offset: scanner.validEnd });
     const end = await judgeEnd(scanner, file, fileSize, segment, knownDurableId);
-    return { segment, file, fileSize, end, marks };
+    return { segment, createdAt, file, fileSize, end, marks };
   } catch (error) {
     await file.close().catch(() => undefined);
     throw error;

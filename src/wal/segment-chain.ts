@@ -10,8 +10,6 @@ import type { LogLayout, SegmentFile } from './layout.js';
 
 export interface Segment extends SegmentFile {
   readonly header: SegmentHeader;
-  /** Milliseconds since 1970; 0 if unknown. */
-  readonly createdAt: number;
 }
 
 /** The last segment, when the crash came while it was being made: it never held an entry. */
@@ -30,14 +28,25 @@ export interface SegmentChain {
 // A writer that truncates while we look can take a listed segment away: then the list is read again.
 const LISTING_ATTEMPTS = 10;
 
-/**
- * `from`: the headers of segments before this one are not read, if it is there; that none is missing is checked by name.
- */
-export async function readSegmentChain(directory: Directory, layout: LogLayout, from?: number): Promise<SegmentChain> {
+// A header is a few trips to the thread pool and a moment of work: one after the other, a long log is opened slowly.
+const READS_AT_ONCE = 16;
+
+export interface ChainOptions {
+  /** The headers of segments before this one are not read, if it is there; that none is missing is checked by name. */
+  readonly from?: number | undefined;
+  /** Segments by id whose headers need not be read again: only who holds the lock knows that they are the same. */
+  readonly known?: ReadonlyMap<number, Segment> | undefined;
+}
+
+export async function readSegmentChain(
+  directory: Directory,
+  layout: LogLayout,
+  options: ChainOptions = {},
+): Promise<SegmentChain> {
   for (let attempt = 1; ; attempt++) {
     const files = await layout.list(directory);
     try {
-      return await readChain(directory, layout, files, from);
+      return await readChain(directory, layout, files, options);
     } catch (error) {
       if (!(error instanceof NotFoundError) || attempt === LISTING_ATTEMPTS) throw error;
     }
@@ -48,31 +57,62 @@ async function readChain(
   directory: Directory,
   layout: LogLayout,
   files: readonly SegmentFile[],
-  from: number | undefined,
+  { from, known }: ChainOptions,
 ): Promise<SegmentChain> {
   const isThere = files.some(({ segmentId }) => segmentId === from);
+  const isWanted = ({ segmentId }: SegmentFile): boolean => !isThere || segmentId >= from!;
+  const headers = readAhead(files.filter(isWanted), async (file) => {
+    const segment = known?.get(file.segmentId);
+    if (segment !== undefined) return segment;
+    const isLast = file === files.at(-1);
+    return readHeader(directory, layout, file, isLast && (files.length > 1 || file.segmentId === 1));
+  });
   const segments: Segment[] = [];
   let torn: TornSegment | undefined;
   let logId: number | undefined;
-  for (const [index, file] of files.entries()) {
-    const previous = files[index - 1];
-    if (previous !== undefined && file.segmentId !== previous.segmentId + 1)
-      throw new CorruptionError(
-        `Segment ${previous.segmentId + 1} is missing between ${previous.segmentId} and ${file.segmentId}. Put it back`,
-        { path: layout.pathOf(previous.segmentId + 1) },
-      );
-    if (isThere && file.segmentId < from!) continue;
-    const isLast = index === files.length - 1;
-    const read = await readHeader(directory, layout, file, isLast && (index > 0 || file.segmentId === 1));
-    if ('reason' in read) {
-      torn = read;
-      continue;
+  try {
+    for (const [index, file] of files.entries()) {
+      const previous = files[index - 1];
+      if (previous !== undefined && file.segmentId !== previous.segmentId + 1)
+        throw new CorruptionError(
+          `Segment ${previous.segmentId + 1} is missing between ${previous.segmentId} and ${file.segmentId}. Put it back`,
+          { path: layout.pathOf(previous.segmentId + 1) },
+        );
+      if (!isWanted(file)) continue;
+      const read = await headers.next();
+      if ('reason' in read) {
+        torn = read;
+        continue;
+      }
+      checkAgainst(read, segments.at(-1), logId);
+      logId ??= read.header.logId;
+      segments.push(read);
     }
-    checkAgainst(read, segments.at(-1), logId);
-    logId ??= read.header.logId;
-    segments.push(read);
+  } finally {
+    await headers.end();
   }
   return { segments, torn, logId };
+}
+
+/** Results in the order of `files`, while the next few are under way. Nothing is any more once `end` has resolved. */
+function readAhead<R>(
+  files: readonly SegmentFile[],
+  read: (file: SegmentFile) => Promise<R>,
+): { readonly next: () => Promise<R>; readonly end: () => Promise<unknown> } {
+  const ahead: Promise<R>[] = [];
+  let begun = 0;
+  return {
+    next: () => {
+      while (begun < files.length && ahead.length < READS_AT_ONCE) {
+        const reading = read(files[begun++]!);
+        // Whether anybody asks for it depends on those before.
+        reading.catch(() => undefined);
+        ahead.push(reading);
+      }
+      return ahead.shift()!;
+    },
+    end: () => Promise.allSettled(ahead),
+  };
 }
 
 async function readHeader(
@@ -83,11 +123,11 @@ async function readHeader(
 ): Promise<Segment | TornSegment> {
   const file = await directory.open(path, 'read');
   try {
-    const size = await file.size();
-    const bytes = Buffer.alloc(Math.min(SEGMENT_HEADER_BYTES, size));
+    const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
     const read = await readFully(file, bytes, 0);
     const header = decodeSegmentHeader(bytes.subarray(0, read), layout.magic, path);
     if ('torn' in header) {
+      const size = await file.size();
       // A segment is synced, with its name, before anything is appended to it. So one with a damaged header and
       // something behind it was damaged later.
       if (!mayBeTorn || !(await isZeroToEnd(file, SEGMENT_HEADER_BYTES, size))) throw damagedHeader(header, path);
@@ -100,7 +140,7 @@ async function readHeader(
       });
     if (header.startEntryId === 0)
       throw new FormatError('Entry ids begin at 1, the header says 0', { path, offset: 8 });
-    return { segmentId, path, header, createdAt: (await directory.stat(path))?.createdAt ?? 0 };
+    return { segmentId, path, header };
   } finally {
     await file.close();
   }

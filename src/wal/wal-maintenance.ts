@@ -11,7 +11,7 @@ import { readEnd } from './inspect-log.js';
 import { walLayout } from './layout.js';
 import { notify, type WalObserver } from './observer.js';
 import { salvageLog, type SalvagedEntry, type SalvageReport } from './salvage.js';
-import { readSegmentChain, type Segment } from './segment-chain.js';
+import { readSegmentChain, type Segment, type SegmentChain } from './segment-chain.js';
 
 /** The entries that a segment holds. */
 export interface SegmentRange {
@@ -60,10 +60,14 @@ export interface LockHolderWriter {
 export class WalMaintenance {
   readonly #directory: Directory;
   readonly #holdsLock: boolean;
+  /** Segments that were read under the lock, by id: nobody changes a header then. */
+  #known: ReadonlyMap<number, Segment> = new Map();
 
-  constructor(target: Directory | LockHolderWriter) {
+  /** `known`: segments that whoever opened the writer has read. For a directory without the lock they mean nothing. */
+  constructor(target: Directory | LockHolderWriter, known: readonly Segment[] = []) {
     this.#holdsLock = 'directory' in target;
     this.#directory = 'directory' in target ? target.directory : target;
+    if (this.#holdsLock) this.#remember(known);
   }
 
   /**
@@ -71,7 +75,7 @@ export class WalMaintenance {
    * Throws `CorruptionError` for a missing or foreign segment.
    */
   async segmentRanges(): Promise<SegmentRange[]> {
-    const { segments, torn } = await readSegmentChain(this.#directory, walLayout);
+    const { segments, torn } = await this.#chain();
     const ranges: SegmentRange[] = [];
     for (const [index, segment] of segments.entries()) {
       const { segmentId, path } = segment;
@@ -148,9 +152,20 @@ export class WalMaintenance {
     await renameDurable(this.#directory, path, target);
   }
 
+  /** Under the lock each header is read once, however often somebody asks what may go. */
+  async #chain(): Promise<SegmentChain> {
+    const chain = await readSegmentChain(this.#directory, walLayout, { known: this.#known });
+    if (this.#holdsLock) this.#remember(chain.segments);
+    return chain;
+  }
+
+  #remember(segments: readonly Segment[]): void {
+    this.#known = new Map(segments.map((segment) => [segment.segmentId, segment]));
+  }
+
   /** As {@link segmentRanges}, but without reading the last segment, which is never removed. */
   async #rangesByHeader(): Promise<{ segments: readonly Segment[]; ranges: SegmentRange[] }> {
-    const { segments } = await readSegmentChain(this.#directory, walLayout);
+    const { segments } = await this.#chain();
     const ranges = segments.map(({ segmentId, path, header: { startEntryId, version } }, index) => ({
       segmentId,
       path,

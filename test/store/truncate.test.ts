@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { MemoryDirectory, TruncatedError, type EventStore, type TruncationReport } from 'cairnlog';
 import { FaultyDirectory, loseEverything, SimulatedDisk } from 'cairnlog/testing';
+import { Counted } from '../support/counted.js';
 import { HeldDirectory } from '../support/held-directory.js';
 import { rejects } from '../support/rejects.js';
 import { tree } from '../support/tree.js';
@@ -42,6 +43,31 @@ describe('EventStore.truncate', () => {
         .map((name) => `wal/${name}`)
         .sort((a, b) => Number(/\d+/.exec(a)) - Number(/\d+/.exec(b))),
     );
+    await store.close();
+  });
+
+  it('reads no header of the log again to find out what may go, neither at a checkpoint nor when it is asked', async () => {
+    const disk = new MemoryDirectory();
+    const early = await openCounters(disk);
+    await count(early, 200);
+    await early.close();
+    const counted = new Counted(disk);
+    const store = await openCounters(counted.directory);
+    const before = new Set((await files(disk, 'wal')).map((name) => `wal/${name}`));
+    expect(before.size).to.be.greaterThan(8);
+    const last = `wal/wal_${before.size}.log`;
+    expect(before).to.include(last);
+    counted.clear();
+    await count(store, 40);
+    await store.checkpoint();
+    await store.truncate({ dryRun: true });
+    const opened = (): string[] => counted.of('open').flatMap(({ path }) => (path.startsWith('wal/') ? [path] : []));
+    expect(opened().filter((path) => before.has(path) && path !== last)).to.deep.equal([]);
+    // Those that were made meanwhile have been read, once each.
+    counted.clear();
+    const { kept } = await store.truncate({ dryRun: true });
+    expect(kept.length).to.be.at.least(before.size - 1);
+    expect(new Set(opened())).to.have.length.at.most(1);
     await store.close();
   });
 

@@ -60,7 +60,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     rule: 'empty blocks of another epoch are refused',
     fails: 'log: refuses blocks of another epoch, empty ones too',
     make: withLog((log) => ({
-      append: async (block) => (block.entries.length === 0 ? { kind: 'done' } : log.append(block)),
+      append: async (block) => (block.count === 0 ? { kind: 'done' } : log.append(block)),
     })),
   },
   {
@@ -71,7 +71,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
       return {
         append(block) {
           const appended = log.append({ ...block, firstPosition: next });
-          next += block.entries.length;
+          next += block.count;
           return appended;
         },
       };
@@ -81,7 +81,8 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     rule: 'a group that is empty uses no position',
     fails: 'log: takes blocks without entries, which use no position',
     make: withLog((log) => ({
-      append: (block) => log.append(block.entries.length > 0 ? block : { ...block, entries: [new Uint8Array(1)] }),
+      append: (block) =>
+        log.append(block.count > 0 ? block : { ...block, count: 1, bytes: new Uint8Array(1), starts: [0], ends: [1] }),
     })),
   },
   {
@@ -128,8 +129,7 @@ export const BROKEN_ENGINES: readonly BrokenEngine[] = [
     rule: 'a block with an unknown outcome is there or is not',
     fails: 'log: shows when it is opened again what became of an append with an unknown outcome, stored',
     make: withLog((log) => ({
-      append: (block) =>
-        log.append(block.entries.length < 3 ? block : { ...block, entries: block.entries.slice(0, 2) }),
+      append: (block) => log.append(block.count < 3 ? block : { ...block, count: 2, groups: [2] }),
     })),
   },
   {

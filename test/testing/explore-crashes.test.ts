@@ -50,7 +50,7 @@ describe('exploreCrashes', () => {
 
   it('finds an engine that stores the records of an append one by one', async () => {
     const { violations } = await broken(({ append }) => ({
-      append: (block) => append({ ...block, groups: block.entries.map(() => 1) }),
+      append: (block) => append({ ...block, groups: Array.from({ length: block.count }, () => 1) }),
     }));
     expect(violations.join()).to.match(/of the append \d+ to \d+ only some records are left/);
   });

@@ -8,7 +8,7 @@
 import Database from 'better-sqlite3';
 import { BLOCK } from '../workload.mjs';
 import { EVENTS, EVENTS_AS_JSON } from './events-payload.mjs';
-import { SEGMENTS } from './segments-payload.mjs';
+import { SEGMENTS, SEGMENTS_AS_MESSAGE_PACK } from './segments-payload.mjs';
 
 /** @import { Contender, Store } from '../contender.js' */
 /** @import { Payload } from '../payload.js' */
@@ -16,7 +16,10 @@ import { SEGMENTS } from './segments-payload.mjs';
 const PAGE_ROWS = 1000;
 
 /** @type {Contender} */
-export const betterSqlite3 = contender(SEGMENTS);
+export const betterSqlite3 = contender(SEGMENTS_AS_MESSAGE_PACK);
+
+/** @type {Contender} */
+export const betterSqlite3WithCodec = contender(SEGMENTS);
 
 /** @type {Contender} */
 export const betterSqlite3OfEvents = contender(EVENTS);

@@ -6,7 +6,7 @@
 import { ClassicLevel } from 'classic-level';
 import { BLOCK, WINDOW } from '../workload.mjs';
 import { EVENTS } from './events-payload.mjs';
-import { SEGMENTS } from './segments-payload.mjs';
+import { SEGMENTS_AS_MESSAGE_PACK } from './segments-payload.mjs';
 
 /** @import { Contender, Store } from '../contender.js' */
 /** @import { Payload } from '../payload.js' */
@@ -15,7 +15,7 @@ const PAGE_ROWS = 1024;
 const PAGE_BYTES = 1024 * 1024;
 
 /** @type {Contender} */
-export const classicLevel = contender(SEGMENTS);
+export const classicLevel = contender(SEGMENTS_AS_MESSAGE_PACK);
 
 /** @type {Contender} */
 export const classicLevelOfEvents = contender(EVENTS);

@@ -2,12 +2,13 @@
 //
 // The fastest way we found: putSync() in a transactionSync() of 64 with LMDB's append flag (put() and waiting for each
 // 64 to be flushed is slower by two thirds), an integer key, and a write map, with which a commit is a change of mapped
-// memory. Without it a commit writes its pages with pwrite(), which is nearer to what the others do and slower; that is
-// shown too, and what larger transactions would change. Replay: getRange() with an encoder that decodes from lmdb-js'
-// own buffer, twice as fast as copies of the values.
+// memory (without it a commit writes its pages with pwrite(), which is slower). What larger transactions would change is
+// shown too. Replay: getRange() with an encoder that decodes from lmdb-js' own buffer, twice as fast as copies of the
+// values.
 //
-// That is the peer that the targets count, because it stores the same bytes with the same codec as Cairn. Beside it
-// stands `lmdb, as documented`: put(), whose writes the library gathers itself, and its own encoding, MessagePack.
+// That is the peer that the targets count. Beside it stand `lmdb, Cairn's codec`: the same with the bytes of Cairn's
+// codec, which only programs that have Cairn can do; and `lmdb, as documented`: put(), whose writes the library gathers
+// itself, and its own encoding, MessagePack with the structures that it finds.
 //
 // Durable: put() and then `flushed`, as documented, which is when a transaction has been synced; put() of all who call
 // in the same turn shares one. The append flag and the codec are the same.
@@ -15,7 +16,7 @@
 import { open } from 'lmdb';
 import { BLOCK, entryOf, WINDOW } from '../workload.mjs';
 import { EVENTS } from './events-payload.mjs';
-import { SEGMENTS } from './segments-payload.mjs';
+import { SEGMENTS, SEGMENTS_AS_MESSAGE_PACK } from './segments-payload.mjs';
 
 /** @import { Contender, Store } from '../contender.js' */
 /** @import { Payload } from '../payload.js' */
@@ -23,16 +24,16 @@ import { SEGMENTS } from './segments-payload.mjs';
 const MAP_BYTES = 512 * 1024 * 1024;
 
 /** @type {Contender} */
-export const lmdb = contender(SEGMENTS, true, BLOCK);
+export const lmdb = contender(SEGMENTS_AS_MESSAGE_PACK, BLOCK);
 
 /** @type {Contender} */
-export const lmdbWithoutWriteMap = contender(SEGMENTS, false, BLOCK);
+export const lmdbWithCodec = contender(SEGMENTS, BLOCK);
 
 /** @type {Contender} */
-export const lmdbInLargeTransactions = contender(SEGMENTS, true, WINDOW);
+export const lmdbInLargeTransactions = contender(SEGMENTS_AS_MESSAGE_PACK, WINDOW);
 
 /** @type {Contender} */
-export const lmdbOfEvents = contender(EVENTS, true, BLOCK);
+export const lmdbOfEvents = contender(EVENTS, BLOCK);
 
 /** @type {Contender} */
 export const lmdbAsDocumented = {
@@ -65,15 +66,14 @@ export const lmdbAsDocumented = {
 /**
  * @template E
  * @param {Payload<E>} payload
- * @param {boolean} useWritemap
  * @param {number} block
  * @returns {Contender}
  */
-function contender(payload, useWritemap, block) {
+function contender(payload, block) {
   const { storedAs, encode, decode, reusesBytes } = payload;
   return {
     how: {
-      append: `noSync, ${useWritemap ? 'useWritemap' : 'pwrite() at commit'}, ${block} putSync({ append: true }) per transactionSync(); ${storedAs}`,
+      append: `noSync, useWritemap, ${block} putSync({ append: true }) per transactionSync(); ${storedAs}`,
       replay: `getRange(), decoded from its own buffer; ${storedAs}`,
       durable: 'await put(), await flushed: callers that wait together share a transaction and a sync',
     },
@@ -89,7 +89,7 @@ function contender(payload, useWritemap, block) {
           path: `${folder}/log.mdb`,
           keyEncoding: 'uint32',
           encoder,
-          ...(synced ? {} : { noSync: true, useWritemap, mapSize: MAP_BYTES }),
+          ...(synced ? {} : { noSync: true, useWritemap: true, mapSize: MAP_BYTES }),
         })
       );
       return store(database, payload, block);

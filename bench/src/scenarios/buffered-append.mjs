@@ -13,8 +13,9 @@ export default {
   alsoShown: [
     'cairn, a turn per block',
     'cairn, each block awaited',
-    'lmdb, without write map',
-    'lmdb, 1024 per transaction',
+    "better-sqlite3, Cairn's codec",
+    "lmdb, Cairn's codec",
+    'lmdb, 2048 per transaction',
     'lmdb, as documented',
     'bare codec loop',
   ],

@@ -10,7 +10,7 @@ export default {
   durability: 'reads only',
   cairn: 'cairn',
   peers: ['better-sqlite3', 'lmdb', 'classic-level'],
-  alsoShown: ['lmdb, as documented', 'bare codec loop'],
+  alsoShown: ["better-sqlite3, Cairn's codec", "lmdb, Cairn's codec", 'lmdb, as documented', 'bare codec loop'],
   async prepare(contender, folder, { entries }) {
     const store = await contender.open(folder, 'flush');
     await store.append(entries);

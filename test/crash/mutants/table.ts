@@ -329,12 +329,9 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'writes the records of an append one by one',
     file: 'store/file-engine.js',
-    find: `                if (size === 1)
-                    wal.append(block.entries[at]);
-                else
-                    wal.appendBatch(block.entries.slice(at, at + size));`,
-    replace: `                for (const entry of block.entries.slice(at, at + size))
-                    wal.append(entry);`,
+    find: `                    wal.appendBatch(group);`,
+    replace: `                    for (const entry of group)
+                        wal.append(entry);`,
     killedBy: storeScripts,
   },
   {
