@@ -7,6 +7,8 @@ export const MOST_FIELDS = 64;
 /** Places that are remembered, and shapes that get a program. */
 const MOST_PLACES = 4096;
 const MOST_PROGRAMS = 512;
+/** Names longer than that are not worth their memory. */
+const MOST_CHARACTERS = 256;
 /** Objects that must have come before a program is worth its making. */
 const WORTH_A_PROGRAM = 32;
 /** Names that take more bytes than this together make a program that is too long to be fast. */
@@ -78,12 +80,12 @@ export class Shapes<P, N = never> {
     return this.#beginnings[fields]!;
   }
 
-  /** A new place behind another; remembered unless there are too many. */
+  /** A new place behind another; remembered unless there are too many, or the name is too long. */
   add(name: string, encoded: Uint8Array, before: Place<P, N>): Place<P, N> {
     // The one string that stands for this name in the whole process: comparing with it is comparing two addresses.
     const [only] = Object.keys({ [name]: undefined });
     const place = new Place(only!, encoded, before);
-    if (this.#places < MOST_PLACES) {
+    if (this.#places < MOST_PLACES && name.length <= MOST_CHARACTERS) {
       this.#places++;
       before.next.push(place);
     }

@@ -147,6 +147,7 @@ const otherColumn = new Column();
 /** Of the data of events of one type, which mostly have one shape. */
 const dataColumns = new Map<string, Column>();
 const MOST_TYPES = 1024;
+const MOST_CHARACTERS = 256;
 
 /** A record, without the array in between; undefined, with nothing read, for all that is none or that is malformed. */
 function decodeRecord(reader: ByteReader): RecordEntry | undefined {
@@ -193,7 +194,8 @@ function dataColumnOf(type: string): Column {
   if (type === lastType) return lastColumn;
   let column = dataColumns.get(type);
   if (column === undefined) {
-    if (dataColumns.size === MOST_TYPES) return otherColumn;
+    if (dataColumns.size === MOST_TYPES || typeof type !== 'string' || type.length > MOST_CHARACTERS)
+      return otherColumn;
     dataColumns.set(type, (column = new Column()));
   }
   lastType = type;
