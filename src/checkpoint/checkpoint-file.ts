@@ -134,10 +134,14 @@ export const CheckpointFile = {
     });
   },
 
-  /** Checks every byte and decodes nothing. Errors as in {@link CheckpointFile.stream}. */
-  verify(directory: Directory, path: string): Promise<CheckpointInfo> {
+  /**
+   * Checks every byte and decodes nothing. Errors as in {@link CheckpointFile.stream}. `pause` is awaited between two
+   * pieces of at most 64 KiB, for who has more urgent things to do.
+   */
+  verify(directory: Directory, path: string, pause?: () => Promise<void> | undefined): Promise<CheckpointInfo> {
     return withFile(directory, path, async (file, size, header) => {
-      if (header.version === CHECKPOINT_VERSION) return readItems(file, size, header, () => undefined, VERIFY_WINDOW_BYTES);
+      if (header.version === CHECKPOINT_VERSION)
+        return readItems(file, size, header, () => undefined, { windowBytes: VERIFY_WINDOW_BYTES, pause });
       await readCratePayload(file, size, header);
       return { ...describe(header), count: undefined, bytes: size };
     });
@@ -277,7 +281,7 @@ async function readItems(
   size: number,
   header: CheckpointHeader,
   visit: (bytes: Uint8Array, start: number, end: number, number: number) => void,
-  windowBytes?: number,
+  { windowBytes, pause }: { windowBytes?: number; pause?: (() => Promise<void> | undefined) | undefined } = {},
 ): Promise<CheckpointInfo> {
   const scanner = new FrameScanner({
     file,
@@ -307,6 +311,8 @@ async function readItems(
         visit(whole, 0, whole.length, count);
       }
     }
+    const pausing = pause?.();
+    if (pausing !== undefined) await pausing;
   }
   const footer = checkFooter(scanner, size, file.path);
   if (parts.length > 0 || footer.count !== count)

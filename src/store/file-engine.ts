@@ -30,6 +30,8 @@ import type {
 } from './event-log.js';
 
 const CHECKPOINTS = 'checkpoints';
+/** Between two pieces of a checkpoint that is checked while the log is written: the log has callers who wait. */
+const BUSY_PAUSE_MS = 1;
 
 export interface FileEngineOptions {
   /** A WAL segment that would grow past this is followed by a new one. Default 10 MiB. */
@@ -65,7 +67,8 @@ export async function openFileEngine(directory: Directory, options: FileEngineOp
 export async function prepareFileEngine(directory: Directory, options: FileEngineOptions = {}): Promise<Engine> {
   const { archive, ...walOptions } = options;
   if (archive !== undefined) checkArchive(archive);
-  const checkpoints = new FileCheckpoints(directory);
+  const checkpoints = new FileCheckpoints(directory, () => log?.isBusy === true);
+  let log: FileLog | undefined;
   // What checkpoints prove about the log is known only once both were read; reading them needs no lock.
   const { durableId, logId } = await checkpoints.proven();
   const isGone = (await walLayout.list(directory)).length === 0;
@@ -79,13 +82,13 @@ export async function prepareFileEngine(directory: Directory, options: FileEngin
     durableId,
     ...(isGone && logId !== undefined ? { logId } : {}),
   });
-  const log = new FileLog(directory, prepared, archive);
+  const opened = (log = new FileLog(directory, prepared, archive));
   return {
-    log,
+    log: opened,
     checkpoints,
     opened: { tornTail: prepared.opened.tornTail },
     start: async () => {
-      await log.start();
+      await opened.start();
       try {
         await makeDirectoryDurable(directory, CHECKPOINTS);
         // A process that died may have left a checkpoint whose name is not on the disk yet. What the log lets go because
@@ -93,7 +96,7 @@ export async function prepareFileEngine(directory: Directory, options: FileEngin
         await directory.syncDirectory(CHECKPOINTS);
         await removeTemporaries(directory);
       } catch (error) {
-        await log.close().catch(() => undefined);
+        await opened.close().catch(() => undefined);
         throw error;
       }
     },
@@ -128,6 +131,11 @@ class FileLog implements EventLog {
 
   get firstPosition(): number {
     return this.#firstPosition;
+  }
+
+  /** Whether a block is on its way to the disk. */
+  get isBusy(): boolean {
+    return this.#writer !== undefined && this.#writer.flushedId < this.#writer.lastEntryId;
   }
 
   async start(): Promise<void> {
@@ -247,9 +255,12 @@ const viewCodec: Codec<Uint8Array> = {
 
 class FileCheckpoints implements CheckpointStorage {
   readonly #directory: Directory;
+  readonly #pause: () => Promise<void> | undefined;
 
-  constructor(directory: Directory) {
+  /** `isBusy`: the log is being written; what can wait is done more slowly then. */
+  constructor(directory: Directory, isBusy: () => boolean) {
     this.#directory = directory;
+    this.#pause = () => (isBusy() ? new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS)) : undefined);
   }
 
   async list(): Promise<CheckpointDescription[]> {
@@ -301,7 +312,7 @@ class FileCheckpoints implements CheckpointStorage {
       items,
     });
     try {
-      await CheckpointFile.verify(this.#directory, path);
+      await CheckpointFile.verify(this.#directory, path, this.#pause);
     } catch (error) {
       await removeDurable(this.#directory, path).catch(() => undefined);
       throw error;

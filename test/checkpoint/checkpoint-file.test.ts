@@ -17,6 +17,7 @@ import { FaultyDirectory, loseEverything, loseNothing, SimulatedDisk } from 'cai
 import { expect } from 'chai';
 import fc from 'fast-check';
 import * as zlib from 'node:zlib';
+import { Counted } from '../support/counted.js';
 import { changed, directoryOf, flipped, imageOf, put, type Image } from '../support/image.js';
 import { drawnCut } from '../support/drawn-cut.js';
 import { rejects } from '../support/rejects.js';
@@ -52,6 +53,41 @@ describe('CheckpointFile', () => {
       expect(await CheckpointFile.stream(directory, PATH, { codec }, (item) => visited.push(item))).to.deep.equal(info);
       expect(visited).to.deep.equal(items);
     }
+  });
+
+  it('is synced and checked in small pieces, so that neither disk nor event loop is taken from the log for long', async () => {
+    const counted = new Counted(new MemoryDirectory());
+    await counted.directory.makeDirectory('checkpoints');
+    const items = Array.from({ length: 5000 }, () => 'x'.repeat(1000));
+    const { bytes } = await CheckpointFile.write(counted.directory, PATH, { lastAppliedId: 7, codec, items });
+    expect(bytes).to.be.greaterThan(5_000_000);
+    let unsynced = 0;
+    for (const { kind, bytes: size = 0 } of counted.operations) {
+      if (kind === 'datasync') unsynced = 0;
+      if (kind === 'write') unsynced += size;
+      expect(unsynced).to.be.at.most(1.5 * 1024 * 1024);
+    }
+    counted.clear();
+    let readsBefore = 0;
+    let pauses = 0;
+    await CheckpointFile.verify(counted.directory, PATH, async () => {
+      pauses++;
+      readsBefore = counted.of('read').length;
+      await new Promise(setImmediate);
+      expect(counted.of('read').length).to.equal(readsBefore);
+    });
+    expect(pauses).to.be.at.least(bytes / (64 * 1024) - 1);
+    expect(counted.bytesRead()).to.be.at.least(bytes);
+    for (const { bytes: size = 0 } of counted.of('read')) expect(size).to.be.at.most(64 * 1024);
+  });
+
+  it('takes an item of any size, in parts where it is long', async () => {
+    const sizes = [0, 1, 2 ** 20 - 1, 2 ** 20, 2 ** 20 + 1, 3 * 2 ** 20, 5, 2 ** 22 + 7];
+    const items = sizes.map((size, index) => String.fromCharCode(97 + index).repeat(size));
+    const directory = await directoryOf(await written(items));
+    expect((await read(directory)).map((item) => item.length)).to.deep.equal(sizes);
+    expect(await read(directory)).to.deep.equal(items);
+    expect((await CheckpointFile.verify(directory, PATH)).count).to.equal(sizes.length);
   });
 
   it('writes the same bytes for the same state, whatever the clock and chance', async () => {

@@ -2,12 +2,15 @@ import { expect } from 'chai';
 import {
   CorruptionError,
   defineAggregate,
+  fileEngine,
   InvalidArgumentError,
   MemoryDirectory,
   openStore,
   StorageError,
   type CheckpointPolicy,
+  type EngineSource,
   type Event,
+  type EventStore,
 } from 'cairnlog';
 import { FaultyDirectory } from 'cairnlog/testing';
 import { bytesOf, copy, edit } from '../support/directory-contents.js';
@@ -30,6 +33,31 @@ async function countUntilCheckpoint(policy: CheckpointPolicy, most: number): Pro
   expect(store.checkpointStatus.position).to.equal(begun ?? 0);
   await store.close();
   return begun;
+}
+
+/** Lets the event loop go round before it looks at an item of a checkpoint. */
+function unhurried(source: EngineSource): EngineSource {
+  async function* late(items: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const item of items) {
+      await new Promise(setImmediate);
+      yield item;
+    }
+  }
+  return {
+    async open() {
+      const engine = await source.open();
+      const { checkpoints } = engine;
+      return {
+        ...engine,
+        checkpoints: {
+          list: () => checkpoints.list(),
+          write: (position, logId, items) => checkpoints.write(position, logId, late(items)),
+          read: (position, visit) => checkpoints.read(position, visit),
+          remove: (position) => checkpoints.remove(position),
+        },
+      };
+    },
+  };
 }
 
 describe('checkpoint policy', () => {
@@ -249,6 +277,26 @@ describe('EventStore.checkpoint', () => {
     // A million numbers: even a machine of the future needs some slices for them.
     expect(turns).to.be.greaterThan(3);
     await store.close();
+  });
+
+  it('is not mixed with that of another store, also on an engine that takes its time with each item', async () => {
+    const stores: EventStore[] = [];
+    const disks = [new MemoryDirectory(), new MemoryDirectory()];
+    for (const [index, disk] of disks.entries()) {
+      const store = await openStore({ engine: unhurried(fileEngine(disk)), aggregates: [Counter] });
+      await count(store, 40 + index, 20 + index);
+      stores.push(store);
+    }
+    await Promise.all(stores.map((store) => store.checkpoint()));
+    for (const [index, disk] of disks.entries()) {
+      await stores[index]!.close();
+      const store = await openCounters(disk);
+      expect(store.recovery.entriesReplayed).to.be.at.most(1);
+      const ids = 20 + index;
+      // Each twice, but for the last of 21.
+      expect(await counts(store, ids)).to.deep.equal(Array.from({ length: ids }, (_, id) => (id < 20 ? 2 : 1)));
+      await store.close();
+    }
   });
 
   it('goes on where a crash came between the file and its mark', async () => {

@@ -430,7 +430,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'removes the older checkpoint of a store before the newer one was read back',
     file: 'store/file-engine.js',
-    find: `            await CheckpointFile.verify(this.#directory, path);`,
+    find: `            await CheckpointFile.verify(this.#directory, path, this.#pause);`,
     replace: ``,
     killedBy: {
       file: 'store/checkpoint.test.ts',
