@@ -41,6 +41,14 @@ export class ByteWriter {
     if (needed > this.bytes.length || needed > this.#limit) this.#grow(needed);
   }
 
+  /** Makes room for `count` more bytes and returns true; returns false where so many are not allowed any more. */
+  hasRoom(count: number): boolean {
+    const needed = this.length + count;
+    if (needed > this.#limit) return false;
+    if (needed > this.bytes.length) this.#grow(needed);
+    return true;
+  }
+
   u8(value: number): void {
     this.reserve(1);
     this.bytes[this.length++] = value;

@@ -1,16 +1,13 @@
 // The default codec: MessagePack through @msgpack/msgpack, for plain data. The library drops or alters some values
 // without a word (a Map becomes {}, undefined becomes null, -0 becomes 0), so every value is checked first.
 
-import { Decoder, Encoder } from '@msgpack/msgpack';
 import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
-import { CairnError, DecodeError, EncodeError } from '../errors/index.js';
+import { CairnError, DecodeError } from '../errors/index.js';
 import type { Codec } from './codec.js';
 import { MessagePackDecoder } from './message-pack-decoder.js';
-import { encodeMessagePack } from './message-pack-encoder.js';
+import { MessagePackEncoder } from './message-pack-encoder.js';
 import { checkPlainData, MAX_DEPTH } from './plain-data.js';
-
-const INITIAL_BYTES = 2048;
 
 /**
  * MessagePack for plain data: `null`, booleans, finite and other numbers, strings, arrays, plain objects, `Date` and
@@ -33,23 +30,12 @@ export function messagePackCodec<T>(): Codec<T> {
 
 /** As {@link messagePackCodec}, for values that are known to be plain data. `frozen`: what they hold is. */
 export function uncheckedMessagePackCodec<T>({ frozen = false }: { readonly frozen?: boolean } = {}): Codec<T> {
-  // Instances are reused: a new Encoder per value costs four times as much. Its result is a view that the next value
-  // overwrites, so it is copied into the writer at once.
-  // The encoder counts a leaf as a level of its own; too deep a value is the check's to refuse, which names the field.
-  const encoder = new Encoder({ initialBufferSize: INITIAL_BYTES, maxDepth: MAX_DEPTH + 1 });
-  const library = new Decoder();
-  const decoder = new MessagePackDecoder((bytes) => library.decode(bytes), { frozen });
-  const encodeOther = (value: unknown): Uint8Array => {
-    try {
-      return encoder.encodeSharedRef(value);
-    } catch (cause) {
-      throw new EncodeError(`MessagePack cannot hold this value: ${String(cause)}`, { cause });
-    }
-  };
+  const encoder = new MessagePackEncoder();
+  const decoder = new MessagePackDecoder({ frozen });
   return {
     encode(value: T, writer: ByteWriter): void {
       // One level more than data may have: the store puts data into an array of its own.
-      encodeMessagePack(value, writer, MAX_DEPTH + 1, encodeOther);
+      encoder.encode(value, writer, MAX_DEPTH + 1);
     },
     decode(reader: ByteReader): T {
       try {

@@ -1,90 +1,168 @@
 // MessagePack for what entries are made of (null, booleans, numbers, strings, arrays, plain objects), written where it
 // belongs. Byte for byte what @msgpack/msgpack writes, without its buffer in between; whatever else a value holds, and
-// text beyond ASCII, is left to that library.
+// text beyond ASCII, is left to that library. Objects of a shape that came often are written by a program for that shape.
 
+import { Encoder } from '@msgpack/msgpack';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { EncodeError } from '../errors/index.js';
+import { compile, literal } from './compile.js';
+import { NUMBER_BYTES, putNumber, putText, SHORT_TEXT, SHORT_TEXT_BYTES } from './message-pack-leaves.js';
+import { MAX_DEPTH } from './plain-data.js';
 import { MOST_FIELDS, Shapes, type Place } from './shapes.js';
 
-/** Encodes a value that is left over, as bytes that are valid until the next call. */
-export type EncodeOther = (value: unknown) => Uint8Array;
+/** Writes an object of one shape, head and all. */
+type Program = (value: Record<string, unknown>, writer: ByteWriter, levels: number) => void;
+type Field = Place<Program>;
 
-// Above this the encoder of the platform is faster than a loop.
-const SHORT_STRING = 64;
-const TWO_32 = 2 ** 32;
-const shapes = new Shapes();
+// The instance is reused: a new Encoder per value costs four times as much. It counts a leaf as a level of its own; too
+// deep a value is the check's to refuse, which names the field.
+const INITIAL_BYTES = 2048;
+const library = new Encoder({ initialBufferSize: INITIAL_BYTES, maxDepth: MAX_DEPTH + 1 });
 
-/** Appends `value`, with at most so many levels of arrays and objects. On an error the writer may hold a part of it. */
-export function encodeMessagePack(value: unknown, writer: ByteWriter, levels: number, other: EncodeOther): void {
-  switch (typeof value) {
-    case 'string':
-      encodeString(value, writer, other);
-      return;
-    case 'number':
-      encodeNumber(value, writer);
-      return;
-    case 'boolean':
-      writer.u8(value ? 0xc3 : 0xc2);
-      return;
-    case 'object':
-      if (value === null) {
-        writer.u8(0xc0);
+/** What is left over, by the library. Its result is a view that the next value overwrites, so it is copied at once. */
+function encodeOther(value: unknown, writer: ByteWriter): void {
+  let encoded: Uint8Array;
+  try {
+    encoded = library.encodeSharedRef(value);
+  } catch (cause) {
+    throw new EncodeError(`MessagePack cannot hold this value: ${String(cause)}`, { cause });
+  }
+  writer.write(encoded);
+}
+
+/** What it knows of shapes is its own, so that one kind of value does not use up what is remembered for another. */
+export class MessagePackEncoder {
+  readonly #shapes: Shapes<Program> = new Shapes((fields) => this.#programOf(fields));
+
+  /** Appends `value`, with at most so many levels of arrays and objects. On an error the writer may hold a part of it. */
+  encode(value: unknown, writer: ByteWriter, levels: number): void {
+    switch (typeof value) {
+      case 'string':
+        encodeString(value, writer);
         return;
-      }
-      if (levels === 0) throw new EncodeError('MessagePack cannot hold this value: it is nested too deep');
-      if (Array.isArray(value)) {
-        encodeSize(value.length, writer, 0x90, 0xdc);
-        for (let index = 0; index < value.length; index++) encodeMessagePack(value[index], writer, levels - 1, other);
-      } else if (isPlain(value)) {
-        encodeFields(value as Record<string, unknown>, writer, levels, other);
-      } else writer.write(other(value));
-      return;
-    case 'undefined':
-    case 'bigint':
-    case 'function':
-    case 'symbol':
-      writer.write(other(value));
-  }
-}
-
-/** Names were encoded before, mostly in this order: then their bytes are copied. */
-function encodeFields(value: Record<string, unknown>, writer: ByteWriter, levels: number, other: EncodeOther): void {
-  const keys = Object.keys(value);
-  encodeSize(keys.length, writer, 0x80, 0xde);
-  let place = keys.length > MOST_FIELDS ? undefined : shapes.beginning(keys.length);
-  for (const key of keys) {
-    if (place === undefined) encodeString(key, writer, other);
-    else {
-      place = placeOf(key, place, writer, other);
-      const { encoded } = place;
-      const { length } = encoded;
-      writer.reserve(length);
-      const { bytes, length: at } = writer;
-      for (let index = 0; index < length; index++) bytes[at + index] = encoded[index]!;
-      writer.length = at + length;
+      case 'number':
+        encodeNumber(value, writer);
+        return;
+      case 'boolean':
+        writer.u8(value ? 0xc3 : 0xc2);
+        return;
+      case 'object':
+        if (value === null) writer.u8(0xc0);
+        else this.#encodeObject(value, writer, levels);
+        return;
+      case 'undefined':
+      case 'bigint':
+      case 'function':
+      case 'symbol':
+        encodeOther(value, writer);
     }
-    encodeMessagePack(value[key], writer, levels - 1, other);
   }
-}
 
-function placeOf(key: string, before: Place, writer: ByteWriter, other: EncodeOther): Place {
-  const { next } = before;
-  for (let index = 0; index < next.length; index++) {
-    const place = next[index]!;
-    if (place.name !== key) continue;
-    if (index > 0) before.prefer(index);
-    return place;
+  #encodeObject(value: object, writer: ByteWriter, levels: number): void {
+    if (levels === 0) throw new EncodeError('MessagePack cannot hold this value: it is nested too deep');
+    if (Array.isArray(value)) {
+      encodeSize(value.length, writer, 0x90, 0xdc);
+      for (let index = 0; index < value.length; index++) this.encode(value[index], writer, levels - 1);
+    } else if (isPlain(value)) this.#encodeFields(value as Record<string, unknown>, writer, levels);
+    else encodeOther(value, writer);
   }
-  const start = writer.length;
-  encodeString(key, writer, other);
-  const encoded = writer.bytes.slice(start, writer.length);
-  writer.length = start;
-  return shapes.add(key, encoded, before);
+
+  #encodeFields(value: Record<string, unknown>, writer: ByteWriter, levels: number): void {
+    const keys = Object.keys(value);
+    const count = keys.length;
+    if (count > MOST_FIELDS) {
+      encodeSize(count, writer, 0x80, 0xde);
+      for (const key of keys) {
+        encodeString(key, writer);
+        this.encode(value[key], writer, levels - 1);
+      }
+      return;
+    }
+    let place = this.#shapes.beginning(count);
+    for (let index = 0; index < count; index++) {
+      const key = keys[index]!;
+      place = place.behind(key) ?? this.#shapes.add(key, encodedName(key, writer), place);
+    }
+    const { program } = place;
+    if (program !== undefined) {
+      // The keys are those of the shape, in its order.
+      program(value, writer, levels);
+      return;
+    }
+    encodeSize(count, writer, 0x80, 0xde);
+    this.#encodeFieldsFrom(0, place.fields, value, writer, levels);
+    this.#shapes.count(place);
+  }
+
+  #encodeFieldsFrom(
+    first: number,
+    fields: readonly Field[],
+    value: Record<string, unknown>,
+    writer: ByteWriter,
+    levels: number,
+  ): void {
+    for (let index = first; index < fields.length; index++) {
+      const { name, encoded } = fields[index]!;
+      writer.write(encoded);
+      this.encode(value[name], writer, levels - 1);
+    }
+  }
+
+  /**
+   * The program for a shape. It makes room once for all names and all values as long as they are short, stores the names as
+   * constants, and writes each value by what it turns out to be: a shape says nothing about values. Where there is no room
+   * for so much, that is near a limit, the rest is written piece by piece, which finds out exactly.
+   */
+  #programOf(fields: readonly Field[]): Program | undefined {
+    if (fields.length === 0) return undefined;
+    const rest = this.#encodeFieldsFrom.bind(this);
+    const room = fields.map(({ encoded }) => encoded.length + SHORT_TEXT_BYTES);
+    // What a constant writes beyond its end, see `store`.
+    const roomFrom = (first: number): number => room.slice(first).reduce((sum, bytes) => sum + bytes, 4);
+    const takeRoom = (first: number): string =>
+      `if(!w.hasRoom(${roomFrom(first)})){rest(${first},fields,o,w,levels);return}b=w.bytes;d=w.dataView;at=w.length;`;
+    const head = fields.length < 16 ? [0x80 + fields.length] : [0xde, 0, fields.length];
+    const body = fields.map(({ name, encoded }, index) => {
+      const constant = index === 0 ? [...head, ...encoded] : encoded;
+      return (
+        `${store(constant)}v=o[${literal(name)}];` +
+        // The same for every type of value, the most frequent first.
+        `if(typeof v==='string'&&(next=putText(v,b,at))!==0)at=next;` +
+        `else if(typeof v==='number'){if((v&127)===v)b[at++]=v;else at=putNumber(v,b,d,at)}` +
+        `else if(typeof v==='boolean')b[at++]=v?195:194;` +
+        `else{w.length=at;e.encode(v,w,levels-1);${index + 1 < fields.length ? takeRoom(index + 1) : 'return'}}`
+      );
+    });
+    return compile<Program>(
+      'o,w,levels',
+      `let b,d,at,next,v;if(!w.hasRoom(${roomFrom(0) + head.length})){size(${fields.length},w,0x80,0xde);` +
+        `rest(0,fields,o,w,levels);return}b=w.bytes;d=w.dataView;at=w.length;${body.join('')}w.length=at`,
+      { e: this, fields, putText, putNumber, size: encodeSize, rest },
+    );
+  }
 }
 
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
+}
+
+function encodedName(name: string, writer: ByteWriter): Uint8Array {
+  const start = writer.length;
+  encodeString(name, writer);
+  const encoded = writer.bytes.slice(start, writer.length);
+  writer.length = start;
+  return encoded;
+}
+
+/** Text that stores bytes, four at a time: up to three zeros behind them are overwritten or do not count. */
+function store(bytes: ArrayLike<number>): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; at += 4) {
+    const word = [0, 1, 2, 3].reduce((sum, index) => sum * 256 + (bytes[at + index] ?? 0), 0);
+    text += `d.setUint32(at+${at},${word});`;
+  }
+  return `${text}at+=${bytes.length};`;
 }
 
 /** The head of an array or map: the count in the first byte, or in two or four bytes behind it. */
@@ -103,79 +181,20 @@ function encodeSize(size: number, writer: ByteWriter, small: number, large: numb
   }
 }
 
-function encodeString(value: string, writer: ByteWriter, other: EncodeOther): void {
+function encodeString(value: string, writer: ByteWriter): void {
   const { length } = value;
-  if (length > SHORT_STRING) {
-    writer.write(other(value));
-    return;
-  }
-  const head = length < 32 ? 1 : 2;
-  writer.reserve(head + length);
-  const { bytes } = writer;
-  const start = writer.length + head;
-  for (let index = 0; index < length; index++) {
-    const code = value.charCodeAt(index);
-    if (code > 0x7f) {
-      writer.write(other(value));
+  if (length <= SHORT_TEXT) {
+    writer.reserve((length < 32 ? 1 : 2) + length);
+    const end = putText(value, writer.bytes, writer.length);
+    if (end !== 0) {
+      writer.length = end;
       return;
     }
-    bytes[start + index] = code;
   }
-  if (head === 1) bytes[start - 1] = 0xa0 + length;
-  else {
-    bytes[start - 2] = 0xd9;
-    bytes[start - 1] = length;
-  }
-  writer.length = start + length;
+  encodeOther(value, writer);
 }
 
 function encodeNumber(value: number, writer: ByteWriter): void {
-  writer.reserve(9);
-  const { bytes, dataView: view, length: at } = writer;
-  if (value >= 0 && value < 0x80 && Number.isInteger(value)) {
-    bytes[at] = value;
-    writer.length = at + 1;
-  } else if (!Number.isSafeInteger(value)) {
-    bytes[at] = 0xcb;
-    view.setFloat64(at + 1, value);
-    writer.length = at + 9;
-  } else if (value >= 0) {
-    if (value < 0x100) {
-      bytes[at] = 0xcc;
-      bytes[at + 1] = value;
-      writer.length = at + 2;
-    } else if (value < 0x1_0000) {
-      bytes[at] = 0xcd;
-      view.setUint16(at + 1, value);
-      writer.length = at + 3;
-    } else if (value < TWO_32) {
-      bytes[at] = 0xce;
-      view.setUint32(at + 1, value);
-      writer.length = at + 5;
-    } else encodeWide(0xcf, value, writer);
-  } else if (value >= -0x20) {
-    bytes[at] = 0x100 + value;
-    writer.length = at + 1;
-  } else if (value >= -0x80) {
-    bytes[at] = 0xd0;
-    view.setInt8(at + 1, value);
-    writer.length = at + 2;
-  } else if (value >= -0x8000) {
-    bytes[at] = 0xd1;
-    view.setInt16(at + 1, value);
-    writer.length = at + 3;
-  } else if (value >= -0x8000_0000) {
-    bytes[at] = 0xd2;
-    view.setInt32(at + 1, value);
-    writer.length = at + 5;
-  } else encodeWide(0xd3, value, writer);
-}
-
-function encodeWide(type: number, value: number, writer: ByteWriter): void {
-  const { bytes, dataView: view, length: at } = writer;
-  const high = Math.floor(value / TWO_32);
-  bytes[at] = type;
-  view.setInt32(at + 1, high);
-  view.setUint32(at + 5, value - high * TWO_32);
-  writer.length = at + 9;
+  writer.reserve(NUMBER_BYTES);
+  writer.length = putNumber(value, writer.bytes, writer.dataView, writer.length);
 }

@@ -1,7 +1,6 @@
-// Which values survive MessagePack exactly, the path of the first one that would not, and copies of those that do.
+// Which values survive MessagePack exactly, and the path of the first one that would not.
 
 import { EncodeError } from '../errors/index.js';
-import { MOST_FIELDS, Shapes, type Place } from './shapes.js';
 
 /** Levels of nesting a value may have. */
 export const MAX_DEPTH = 100;
@@ -17,7 +16,7 @@ export function checkPlainData(value: unknown, root = ''): void {
   throw new EncodeError(`${field === '' ? 'The value' : `Field '${field}'`} ${problem.what}`, { field });
 }
 
-interface Problem {
+export interface Problem {
   readonly what: string;
   /** Steps from the bad field up to the value: the way back is only walked when something is wrong. */
   readonly path: string[];
@@ -44,7 +43,7 @@ function findProblem(value: unknown, depth: number): Problem | undefined {
   }
 }
 
-function findProblemInObject(value: object, depth: number): Problem | undefined {
+export function findProblemInObject(value: object, depth: number): Problem | undefined {
   if (depth > MAX_DEPTH) return bad(`is nested deeper than ${MAX_DEPTH} levels; does it refer to itself?`);
   if (Array.isArray(value)) return findProblemInArray(value, depth);
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -72,9 +71,13 @@ function findProblemInArray(value: readonly unknown[], depth: number): Problem |
 }
 
 /** Keys that an encoder would pass over. `length`: of an array. */
-function findProblemInKeys(value: object, length: number | undefined): Problem | undefined {
+export function findProblemInKeys(value: object, length: number | undefined): Problem | undefined {
   if (length !== undefined && Object.keys(value).length !== length) return bad('is an array with named properties');
-  return Object.getOwnPropertySymbols(value).length === 0 ? undefined : bad('has a symbol as a key');
+  return hasSymbols(value) ? bad('has a symbol as a key') : undefined;
+}
+
+export function hasSymbols(value: object): boolean {
+  return Object.getOwnPropertySymbols(value).length > 0;
 }
 
 function findProblemInFields(value: object, depth: number): Problem | undefined {
@@ -98,113 +101,4 @@ function findProblemInFields(value: object, depth: number): Problem | undefined 
 
 function bad(what: string): Problem {
   return { what, path: [] };
-}
-
-/**
- * A deep copy that shares nothing with `value` and is frozen all through (bytes and dates, which cannot be frozen, are
- * copied). Throws {@link EncodeError} as {@link checkPlainData} does.
- */
-export function copyPlainData<T>(value: T, root = ''): T {
-  const copied = copy(value, 1);
-  if (copied === NOT_PLAIN) {
-    // Only now is it worth finding out what it is, and where.
-    checkPlainData(value, root);
-    throw new EncodeError('The value changed while it was copied');
-  }
-  return copied as T;
-}
-
-const NOT_PLAIN = Symbol('not plain');
-
-const NO_BYTES = new Uint8Array(0);
-/** Names that were met have been checked. */
-const shapes = new Shapes();
-/** Values of the objects that are being copied. */
-const values: unknown[] = [];
-let copying = 0;
-
-function copyFields(value: Record<string, unknown>, depth: number): object | undefined {
-  const keys = Object.keys(value);
-  if (keys.length > MOST_FIELDS) return copyManyFields(value, keys, depth);
-  const base = copying;
-  copying += keys.length;
-  try {
-    let place = shapes.beginning(keys.length);
-    for (let index = 0; index < keys.length; index++) {
-      const key = keys[index]!;
-      const next = placeOf(key, place);
-      if (next === undefined) return undefined;
-      place = next;
-      const field = copy(value[key], depth + 1);
-      if (field === NOT_PLAIN) return undefined;
-      values[base + index] = field;
-    }
-    return shapes.make(place, values, base);
-  } finally {
-    copying = base;
-  }
-}
-
-function placeOf(key: string, before: Place): Place | undefined {
-  const { next } = before;
-  for (let index = 0; index < next.length; index++) {
-    const place = next[index]!;
-    if (place.name !== key) continue;
-    if (index > 0) before.prefer(index);
-    return place;
-  }
-  return isGoodName(key) ? shapes.add(key, NO_BYTES, before) : undefined;
-}
-
-function copyManyFields(value: Record<string, unknown>, keys: readonly string[], depth: number): object | undefined {
-  const fields: Record<string, unknown> = {};
-  for (const key of keys) {
-    const field = isGoodName(key) ? copy(value[key], depth + 1) : NOT_PLAIN;
-    if (field === NOT_PLAIN) return undefined;
-    fields[key] = field;
-  }
-  return fields;
-}
-
-function isGoodName(key: string): boolean {
-  return key !== '__proto__' && key.isWellFormed();
-}
-
-function copy(value: unknown, depth: number): unknown {
-  switch (typeof value) {
-    case 'boolean':
-      return value;
-    case 'string':
-      return value.isWellFormed() ? value : NOT_PLAIN;
-    case 'number':
-      return value === 0 && Object.is(value, -0) ? NOT_PLAIN : value;
-    case 'object':
-      return value === null ? null : copyObject(value, depth);
-    case 'undefined':
-    case 'bigint':
-    case 'function':
-    case 'symbol':
-      return NOT_PLAIN;
-  }
-}
-
-function copyObject(value: object, depth: number): unknown {
-  if (depth > MAX_DEPTH) return NOT_PLAIN;
-  if (Array.isArray(value)) {
-    const list: unknown[] = [];
-    for (let index = 0; index < value.length; index++) {
-      const item = copy(value[index], depth + 1);
-      if (item === NOT_PLAIN) return NOT_PLAIN;
-      list.push(item);
-    }
-    return findProblemInKeys(value, value.length) === undefined ? Object.freeze(list) : NOT_PLAIN;
-  }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === Object.prototype || prototype === null) {
-    const fields = copyFields(value as Record<string, unknown>, depth);
-    if (fields === undefined) return NOT_PLAIN;
-    return findProblemInKeys(value, undefined) === undefined ? Object.freeze(fields) : NOT_PLAIN;
-  }
-  if (findProblemInObject(value, depth) !== undefined) return NOT_PLAIN;
-  return value instanceof Date ? new Date(value) : new Uint8Array(value as Uint8Array);
 }

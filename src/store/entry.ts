@@ -14,7 +14,19 @@
 
 import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
-import { deepFreeze, uncheckedMessagePackCodec } from '../codec/index.js';
+import {
+  Column,
+  deepFreeze,
+  MAX_DEPTH,
+  MessagePackDecoder,
+  MessagePackEncoder,
+  NUMBER_BYTES,
+  putNumber,
+  putText,
+  RepeatedText,
+  SHORT_TEXT_BYTES,
+  uncheckedMessagePackCodec,
+} from '../codec/index.js';
 import { DecodeError, EncodeError, FormatError } from '../errors/index.js';
 import { walEntryCodec, type WalEntry } from '../wal/index.js';
 import { largestField } from './largest-field.js';
@@ -64,8 +76,45 @@ const arrays = uncheckedMessagePackCodec<readonly unknown[]>({ frozen: true });
 
 export function encodeEntry(entry: StoreEntry, writer: ByteWriter): void {
   if (entry.kind === 'wal') walEntryCodec.encode(entry.entry, writer);
-  else if (entry.kind === 'record' && isWalType(entry.type) && encodeWalRecord(toWalRecord(entry), writer)) return;
-  else arrays.encode(toArray(entry), writer);
+  else if (entry.kind !== 'record') arrays.encode(toArray(entry), writer);
+  else if (!isWalType(entry.type) || !encodeWalRecord(toWalRecord(entry), writer)) encodeRecord(entry, writer);
+}
+
+const encoder = new MessagePackEncoder();
+const typeText = new RepeatedText();
+/** Most that the items before the data take where {@link putFront} writes them. */
+const FRONT_BYTES = 2 + 2 * SHORT_TEXT_BYTES + 3 * NUMBER_BYTES;
+
+/** As one array would be encoded, without there being one. */
+function encodeRecord(entry: RecordEntry, writer: ByteWriter): void {
+  const { metadata, receipt } = entry;
+  const result = receipt?.result;
+  const count = receipt === undefined ? 8 : result === undefined ? 9 : 10;
+  const end = writer.hasRoom(FRONT_BYTES) ? putFront(entry, count, writer) : 0;
+  if (end > 0) writer.length = end;
+  else {
+    writer.u8(FIRST_ARRAY_BYTE + count);
+    for (const item of [0, entry.stream, entry.version, entry.type, entry.eventVersion, entry.recordedAt])
+      encoder.encode(item, writer, MAX_DEPTH);
+  }
+  encoder.encode(entry.data, writer, MAX_DEPTH);
+  encoder.encode(metadata === NO_METADATA ? null : metadata, writer, MAX_DEPTH);
+  if (receipt === undefined) return;
+  encoder.encode(receipt.commandId, writer, MAX_DEPTH);
+  if (result !== undefined) encoder.encode(result, writer, MAX_DEPTH);
+}
+
+/** Writes what comes before the data and returns where it ends; returns 0 for names that are not short or not ASCII. */
+function putFront(entry: RecordEntry, count: number, { bytes, dataView: view, length }: ByteWriter): number {
+  bytes[length] = FIRST_ARRAY_BYTE + count;
+  bytes[length + 1] = 0;
+  let at = putText(entry.stream, bytes, length + 2);
+  if (at === 0) return 0;
+  at = putNumber(entry.version, bytes, view, at);
+  at = typeText.put(entry.type, bytes, view, at);
+  if (at === 0) return 0;
+  at = putNumber(entry.eventVersion, bytes, view, at);
+  return putNumber(entry.recordedAt, bytes, view, at);
 }
 
 /** Of an entry that takes `size` bytes where `most` are allowed: names the field that is to blame. */
@@ -83,9 +132,74 @@ export function tooLarge(entry: StoreEntry, size: number, most: number): EncodeE
 export function decodeEntry(reader: ByteReader): StoreEntry {
   const first = reader.bytes[reader.position];
   if (first === undefined) throw new DecodeError('An entry of the store is empty');
-  if (first >= FIRST_ARRAY_BYTE) return fromArray(arrays.decode(reader));
+  if (first >= FIRST_ARRAY_BYTE) return decodeRecord(reader) ?? fromArray(arrays.decode(reader));
   const decoded = decodeWalRecord(reader);
   return 'checkpointPath' in decoded ? { kind: 'wal', entry: decoded } : fromWalRecord(decoded);
+}
+
+const decoder = new MessagePackDecoder({ frozen: true });
+const streamColumn = new Column();
+const typeColumn = new Column();
+const metadataColumn = new Column();
+const commandColumn = new Column();
+const resultColumn = new Column();
+const otherColumn = new Column();
+/** Of the data of events of one type, which mostly have one shape. */
+const dataColumns = new Map<string, Column>();
+const MOST_TYPES = 1024;
+const MOST_CHARACTERS = 256;
+
+/** A record, without the array in between; undefined, with nothing read, for all that is none or that is malformed. */
+function decodeRecord(reader: ByteReader): RecordEntry | undefined {
+  const { bytes, position, end } = reader;
+  const count = bytes[position]! - FIRST_ARRAY_BYTE;
+  if (count < 8 || count > 10 || bytes[position + 1] !== 0) return undefined;
+  try {
+    decoder.begin(bytes, position + 2, end);
+    const stream = decoder.text(streamColumn) as string;
+    const version = decoder.small(otherColumn) as number;
+    const type = decoder.text(typeColumn) as string;
+    const eventVersion = decoder.small(otherColumn) as number;
+    const recordedAt = decoder.value(otherColumn) as number;
+    const data = decoder.value(dataColumnOf(type));
+    const metadata = decoder.value(metadataColumn) as Metadata | null;
+    let receipt: Receipt | undefined;
+    if (count > 8) {
+      const commandId = decoder.value(commandColumn) as string;
+      receipt = { commandId, result: count > 9 ? decoder.value(resultColumn) : undefined };
+    }
+    if (decoder.at !== end) return undefined;
+    reader.position = end;
+    return {
+      kind: 'record',
+      stream,
+      version,
+      type,
+      eventVersion,
+      recordedAt,
+      data,
+      metadata: metadata === null ? NO_METADATA : metadata,
+      receipt,
+    };
+  } catch {
+    // Decoding it as an array says what is wrong.
+    return undefined;
+  }
+}
+
+let lastType = '';
+let lastColumn = otherColumn;
+
+function dataColumnOf(type: string): Column {
+  if (type === lastType) return lastColumn;
+  let column = dataColumns.get(type);
+  if (column === undefined) {
+    if (dataColumns.size === MOST_TYPES || typeof type !== 'string' || type.length > MOST_CHARACTERS)
+      return otherColumn;
+    dataColumns.set(type, (column = new Column()));
+  }
+  lastType = type;
+  return (lastColumn = column);
 }
 
 function toWalRecord(entry: RecordEntry): WalRecord {
@@ -117,23 +231,8 @@ function fromWalRecord({ stream, version, recordedAt, type, data, more }: WalRec
   };
 }
 
-function toArray(entry: Exclude<StoreEntry, { kind: 'wal' }>): unknown[] {
+function toArray(entry: Exclude<StoreEntry, { kind: 'wal' | 'record' }>): unknown[] {
   switch (entry.kind) {
-    case 'record': {
-      const { stream, version, type, eventVersion, recordedAt, data, metadata, receipt } = entry;
-      const array = [
-        0,
-        stream,
-        version,
-        type,
-        eventVersion,
-        recordedAt,
-        data,
-        metadata === NO_METADATA ? null : metadata,
-      ];
-      if (receipt !== undefined) pushReceipt(array, receipt);
-      return array;
-    }
     case 'receipt': {
       const array: unknown[] = [1, entry.stream, entry.version];
       pushReceipt(array, entry.receipt);

@@ -1,6 +1,6 @@
 // Copies are made from the shapes of objects that were copied before: whatever came before, a copy is a copy.
 
-import { copyPlainData } from '#src/codec/plain-data.js';
+import { copyPlainData } from '#src/codec/plain-copies.js';
 import { EncodeError } from 'cairnlog';
 import { expect } from 'chai';
 import fc from 'fast-check';

@@ -11,7 +11,7 @@ const library = new Decoder();
 const encoder = new Encoder();
 
 function decoderOf(frozen = false): MessagePackDecoder {
-  return new MessagePackDecoder((bytes) => library.decode(bytes), { frozen });
+  return new MessagePackDecoder({ frozen });
 }
 
 /** Of the library. What goes wrong is part of the outcome, but not how it is worded. */
