@@ -15,7 +15,7 @@ interface Session {
   readonly id: string;
   state: unknown;
   version: number;
-  readonly emitted: Emitted[];
+  emitted: Emitted[];
   open: boolean;
 }
 
@@ -89,6 +89,9 @@ export abstract class AggregateRoot<S extends object, E extends Event> {
   }
 }
 
+/** Of a command that has not decided on anything: nothing is ever added to it. */
+const NOTHING: Emitted[] = [];
+
 /** Attaches a state to an object, so that commands can run on it. */
 export function beginSession(
   root: object,
@@ -97,7 +100,7 @@ export function beginSession(
   state: unknown,
   version: number,
 ): void {
-  Attached.attach(root, { definition, id, state, version, emitted: [], open: true });
+  Attached.attach(root, { definition, id, state, version, emitted: NOTHING, open: true });
 }
 
 /** Ends the session: later emits throw. Returns what was emitted. */
@@ -116,7 +119,10 @@ export function emitOn(root: object, type: string, data: unknown): void {
   const event = copyEvent(type, data);
   session.state = reduce(session.definition, session.state, event);
   session.version++;
-  session.emitted.push({ type, data: event.data, state: session.state });
+  const emitted = { type, data: event.data, state: session.state };
+  // Mostly it stays the only one; an array that is pushed to has room for seventeen.
+  if (session.emitted.length === 0) session.emitted = [emitted];
+  else session.emitted.push(emitted);
 }
 
 /**

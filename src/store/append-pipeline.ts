@@ -11,7 +11,7 @@ import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type Block, type EventLog } f
 /** Entries on their way into the log, and who is told what becomes of them. One object all the way. */
 export abstract class Append {
   readonly durability: Durability;
-  readonly entries: readonly { readonly entry: StoreEntry }[];
+  entries: readonly { readonly entry: StoreEntry }[];
   /** Set when the entries are staged, as is what they take in the log. */
   firstPosition = 0;
   bytes = 0;

@@ -22,6 +22,8 @@ export interface StagedEntry {
   readonly snapshot?: Snapshot;
 }
 
+const NO_ENTRIES: readonly StagedEntry[] = [];
+
 /** Who is told what becomes of an append. */
 export interface AppendTold {
   /** It is acknowledged: what it came to is to be shown. Called before `resolve`. */
@@ -32,7 +34,7 @@ export interface AppendTold {
 
 /** Events for one or more streams; {@link add} them, and hand it to the pipeline. */
 export class StreamsAppend extends Append {
-  declare readonly entries: StagedEntry[];
+  declare entries: StagedEntry[];
   readonly #cells: Cells;
   readonly #facts: AppendFacts;
   readonly #told: AppendTold;
@@ -42,7 +44,7 @@ export class StreamsAppend extends Append {
   #more: Map<Cell, Snapshot> | undefined;
 
   constructor(cells: Cells, facts: AppendFacts, told: AppendTold) {
-    super([], facts.durability);
+    super(NO_ENTRIES, facts.durability);
     this.#cells = cells;
     this.#facts = facts;
     this.#told = told;
@@ -59,7 +61,7 @@ export class StreamsAppend extends Append {
     let snapshot = this.#pendingOf(cell);
     if (events.length === 0) {
       if (receipt !== undefined)
-        this.entries.push({ entry: { kind: 'receipt', stream, version: snapshot.version, receipt } });
+        this.#stage({ entry: { kind: 'receipt', stream, version: snapshot.version, receipt } });
       return;
     }
     for (let index = 0; index < events.length; index++) {
@@ -76,7 +78,7 @@ export class StreamsAppend extends Append {
         receipt: index === events.length - 1 ? receipt : undefined,
       };
       snapshot = 'state' in event ? { version: entry.version, state: event.state } : advance(cell, snapshot, entry);
-      this.entries.push({ entry, cell, snapshot });
+      this.#stage({ entry, cell, snapshot });
     }
     if (this.#cell === undefined || this.#cell === cell) {
       this.#cell = cell;
@@ -86,7 +88,7 @@ export class StreamsAppend extends Append {
 
   /** What goes to the log right behind the events, or not at all. */
   addBehind(entry: StoreEntry): void {
-    this.entries.push({ entry });
+    this.#stage({ entry });
   }
 
   // Only then: an entry that could not be encoded leaves no trace.
@@ -102,6 +104,12 @@ export class StreamsAppend extends Append {
 
   override onFailed(error: Error): void {
     this.#told.reject(error);
+  }
+
+  #stage(staged: StagedEntry): void {
+    // Mostly it stays the only one; an array that is pushed to has room for seventeen.
+    if (this.entries.length === 0) this.entries = [staged];
+    else this.entries.push(staged);
   }
 
   #pendingOf(cell: Cell): Snapshot {

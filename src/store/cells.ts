@@ -44,17 +44,17 @@ export function advance(cell: Cell, from: Snapshot, record: RecordEntry): Snapsh
   return { version: from.version + 1, state: reduce(definition, from.state, { type: record.type, data }) };
 }
 
-/** How many cells of each aggregate are found by their id. */
-const RECENT = 16_384;
+/** Up to so many cells are found by their id as well. */
+const MOST_BY_ID = 16_384;
 
 export class Cells {
   readonly #cells = new Map<string, Cell>();
   readonly #types: AggregateTypes;
   /**
-   * Kept cells by aggregate and id, for those that commands come to again and again: to put the name of a stream together
-   * and find it by that takes several times as long.
+   * Kept cells by aggregate and id, as long as there are few: to put the name of a stream together and find it by that
+   * takes several times as long.
    */
-  readonly #recent = new Map<AggregateDefinition, Map<string, Cell>>();
+  readonly #byId = new Map<AggregateDefinition, Map<string, Cell>>();
   /** Cells that were committed since the last cut, each once, in the order in which they first were. */
   #changed: Cell[] = [];
   /** Counts cuts. */
@@ -82,14 +82,12 @@ export class Cells {
 
   /** {@link of} for the stream of an aggregate, as the command after command on it asks. */
   ofAggregate(definition: AggregateDefinition, id: string): Cell {
-    let recent = this.#recent.get(definition);
-    if (recent === undefined) this.#recent.set(definition, (recent = new Map<string, Cell>()));
-    const known = recent.get(id);
+    let byId = this.#byId.get(definition);
+    if (byId === undefined) this.#byId.set(definition, (byId = new Map<string, Cell>()));
+    const known = byId.get(id);
     if (known !== undefined) return known;
     const cell = this.of(streamOf(definition.name, id));
-    if (!cell.isKept) return cell;
-    if (recent.size === RECENT) recent.clear();
-    recent.set(id, cell);
+    if (cell.isKept && this.#cells.size <= MOST_BY_ID) byId.set(id, cell);
     return cell;
   }
 
@@ -97,6 +95,7 @@ export class Cells {
     if (cell.isKept || this.#cells.has(cell.stream)) return;
     cell.isKept = true;
     this.#cells.set(cell.stream, cell);
+    if (this.#cells.size > MOST_BY_ID) this.#byId.clear();
   }
 
   /** Puts a snapshot of a checkpoint in its place; it does not count as a change. */

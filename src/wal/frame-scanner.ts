@@ -218,7 +218,7 @@ export class FrameScanner {
     let wholeId = id;
     let problem: string | undefined;
     let short = false;
-    const mayBePlain = wholeBatches && version !== 2;
+    const mayBePlain = version !== 2;
 
     for (;;) {
       if (!inBatch) {
@@ -316,6 +316,8 @@ export class FrameScanner {
   #plainFrames(position: number, id: number, count: number): number {
     const { salt } = this.#options;
     const upTo = this.#upTo;
+    const wholeBatches = this.#wholeBatches;
+    const more = this.#more;
     const view = this.#view;
     const filled = this.#filled;
     const starts = this.#starts;
@@ -332,6 +334,7 @@ export class FrameScanner {
       if (crc32Behind(length, idLow, idHigh, view, payload, end, salt) !== stored) break;
       starts[count] = payload;
       ends[count] = end;
+      if (!wholeBatches) more[count] = false;
       count++;
       start = end;
     }

