@@ -11,7 +11,7 @@ export function describeMachine(folder) {
     cpu: cpus[0]?.model ?? 'unknown',
     cores: cpus.length,
     memoryGiB: Math.round(os.totalmem() / 2 ** 30),
-    os: `${os.type()} ${os.release()} ${os.arch()}`,
+    os: `${os.type()} ${os.release().replace(/-.*/, '')} ${os.arch()}`,
     node: process.version,
     fileSystem: fileSystemOf(folder),
     loadAverage: os.loadavg()[0],
