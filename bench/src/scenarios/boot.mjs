@@ -36,7 +36,7 @@ export async function run({ quick, work, profile }, asked) {
   const afterCheckpoint = 10_000 * scale;
   const records = asked.short * scale;
   const manyRecords = asked.long * scale;
-  const rounds = quick ? 5 : 11;
+  const rounds = quick ? 3 : 11;
   const scenario = `boot, ${inWords(accounts)} aggregates`;
   const short = await written(`${work}/boot`, records, accounts, afterCheckpoint);
   const long = await written(`${work}/boot-long`, manyRecords, accounts, afterCheckpoint);

@@ -11,7 +11,7 @@ import { bootsOf } from './boot.mjs';
 /** @import { Context, Outcome, Size } from '../scenario.js' */
 /** @import { EventStore } from '../../../dist/store/index.js' */
 
-const SIZES = { full: [10_000, 100_000, 1_000_000, 10_000_000], quick: [10_000, 50_000, 250_000] };
+const SIZES = { full: [10_000, 100_000, 1_000_000, 10_000_000], quick: [5000, 25_000, 125_000] };
 const ACCOUNTS = { full: 10_000, quick: 1000 };
 /** Replayed at a boot, however long the log is. */
 const AFTER_CHECKPOINT = { full: 10_000, quick: 1000 };
@@ -58,7 +58,7 @@ async function round(_of, _dir, { entries: quick }) {
  */
 export async function run(context) {
   const which = context.quick ? 'quick' : 'full';
-  const rounds = context.quick ? 3 : 5;
+  const rounds = context.quick ? 2 : 5;
   const sizes = SIZES[which];
   const folderOf = (/** @type {number} */ size) => `${context.work}/log-${size}`;
   const running = await measureSizes(new URL(import.meta.url), sizes, context, { rounds, folderOf });

@@ -46,7 +46,7 @@ async function round({ size }) {
  * @returns {Promise<Outcome>}
  */
 export async function run(context) {
-  const rounds = context.quick ? 3 : 5;
+  const rounds = context.quick ? 2 : 5;
   const sizes = context.quick ? SIZES.quick : SIZES.full;
   const folderOf = (/** @type {number} */ size) => `${context.work}/state-${size}`;
   const running = await measureSizes(new URL(import.meta.url), sizes, context, { rounds, folderOf });

@@ -19,7 +19,7 @@ const NAMES = ['p50', 'p99', 'p99.9', 'max'];
  * @returns {Promise<Outcome>}
  */
 export async function run({ quick, work, profile }) {
-  const size = { entries: quick ? 10_000 : 100_000, milliseconds: quick ? 700 : 2500, rounds: quick ? 2 : 9 };
+  const size = { entries: quick ? 10_000 : 100_000, milliseconds: quick ? 400 : 2500, rounds: quick ? 1 : 9 };
   /** @type {{ name: string, process: ContenderProcess, rounds: Measured[], executed: number }[]} */
   const field = [];
   const folderOf = (/** @type {string} */ name) => `${work}/latency-${name.replace(/\W+/g, '-')}`;
