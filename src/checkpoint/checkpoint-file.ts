@@ -31,8 +31,11 @@ import {
 const WRITE_BYTES = 256 * 1024;
 /** Bytes after which they are synced: the log's own syncs must not wait for much of a large checkpoint. */
 const SYNC_BYTES = 1024 * 1024;
-/** Bytes that are checked at once where only that is done: it is done to a new checkpoint, beside everything else. */
-const VERIFY_WINDOW_BYTES = 64 * 1024;
+/**
+ * Bytes that are checked at once: a new checkpoint is read back beside everything else, and who only wants to know what
+ * a checkpoint builds on needs no more than its first item.
+ */
+const WINDOW_BYTES = 64 * 1024;
 /** Longest part of an item in one frame. */
 const PART_BYTES = 1024 * 1024;
 /** The crate's limit for the payload of a checkpoint. */
@@ -140,8 +143,7 @@ export const CheckpointFile = {
    */
   verify(directory: Directory, path: string, pause?: () => Promise<void> | undefined): Promise<CheckpointInfo> {
     return withFile(directory, path, async (file, size, header) => {
-      if (header.version === CHECKPOINT_VERSION)
-        return readItems(file, size, header, () => undefined, { windowBytes: VERIFY_WINDOW_BYTES, pause });
+      if (header.version === CHECKPOINT_VERSION) return readItems(file, size, header, () => undefined, pause);
       await readCratePayload(file, size, header);
       return { ...describe(header), count: undefined, bytes: size };
     });
@@ -281,7 +283,7 @@ async function readItems(
   size: number,
   header: CheckpointHeader,
   visit: (bytes: Uint8Array, start: number, end: number, number: number) => void,
-  { windowBytes, pause }: { windowBytes?: number; pause?: (() => Promise<void> | undefined) | undefined } = {},
+  pause?: () => Promise<void> | undefined,
 ): Promise<CheckpointInfo> {
   const scanner = new FrameScanner({
     file,
@@ -291,7 +293,7 @@ async function readItems(
     salt: header.checksum,
     version: 4,
     wholeBatches: false,
-    ...(windowBytes === undefined ? {} : { windowBytes }),
+    windowBytes: WINDOW_BYTES,
   });
   let count = 0;
   // Parts of an item that takes several frames, copied out of the window.
