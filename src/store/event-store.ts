@@ -1075,7 +1075,7 @@ export class StoreView {
   }
 
   load<T extends Target>(target: T, id: string): Loaded<StateOf<T>> {
-    const { committed } = this.#state.cells.of(streamOf(this.#types.of(target).name, id));
+    const { committed } = this.#state.cells.ofAggregate(this.#types.of(target), id);
     return loaded(id, committed.version, committed.state);
   }
 

@@ -45,6 +45,22 @@ export type Fault =
   | { readonly kind: 'stop'; readonly bytes?: number }
   | { readonly kind: 'wait'; readonly until: Promise<unknown> };
 
+/**
+ * `watch` for a disk whose syncs take their time: whoever goes on before one is done is seen to. Unless it asks for a
+ * fault, `watch` is called for a sync when it is begun, and again when it is about to be done.
+ */
+export function withSlowSyncs(
+  watch: (operation: DiskOperation) => Fault | void,
+): (operation: DiskOperation) => Fault | undefined {
+  return (operation) => {
+    const fault = watch(operation);
+    if (fault !== undefined) return fault;
+    if (operation.kind !== 'datasync' && operation.kind !== 'syncDirectory') return undefined;
+    const until = new Promise((resolve) => setImmediate(resolve)).then(() => void watch(operation));
+    return { kind: 'wait', until };
+  };
+}
+
 /** Operations that change something, the ones a crash can come between. */
 export function isMutation({ kind }: DiskOperation): boolean {
   return MUTATIONS.has(kind);

@@ -15,7 +15,7 @@ import {
 } from '../store/index.js';
 import { covers } from '../store/durability.js';
 import type { Left, Oracle, Scripted } from './explore-script.js';
-import { FaultyDirectory, type DiskOperation, type Fault } from './faulty-directory.js';
+import { FaultyDirectory, withSlowSyncs, type DiskOperation, type Fault } from './faulty-directory.js';
 import { loseEverything, loseNothing } from './power-cut.js';
 import { SimulatedDisk } from './simulated-disk.js';
 
@@ -118,14 +118,10 @@ export class ScriptedNotes implements Scripted<NoteStep, NotePromises> {
 
   constructor(options: NotesOptions) {
     this.#options = options;
-    this.#directory = new FaultyDirectory(this.disk, (operation) => {
-      const fault = this.watch(operation);
-      if (fault !== undefined) return fault;
-      // A sync takes its time: whoever goes on before it is done is seen to.
-      if (operation.kind !== 'datasync' && operation.kind !== 'syncDirectory') return undefined;
-      const until = new Promise((resolve) => setImmediate(resolve)).then(() => void this.watch(operation));
-      return { kind: 'wait', until };
-    });
+    this.#directory = new FaultyDirectory(
+      this.disk,
+      withSlowSyncs((operation) => this.watch(operation)),
+    );
   }
 
   promised(): NotePromises {

@@ -116,6 +116,7 @@ export class FrameScanner {
   readonly #from: number;
   readonly #upTo: number;
   readonly #wholeBatches: boolean;
+  readonly #windowBytes: number;
   /** What there is to read: less than at first if the file is cut meanwhile, as by a writer that repairs or shrinks it. */
   #fileSize: number;
   #window: Uint8Array;
@@ -151,8 +152,8 @@ export class FrameScanner {
     this.validEnd = options.offset;
     this.#base = options.offset;
     this.#durableMark = { id: this.lastId, offset: options.offset };
-    const { windowBytes = WINDOW_BYTES } = options;
-    this.#window = allocate(Math.min(windowBytes, Math.max(0, options.fileSize - options.offset)));
+    this.#windowBytes = options.windowBytes ?? WINDOW_BYTES;
+    this.#window = allocate(Math.min(this.#windowBytes, Math.max(0, options.fileSize - options.offset)));
     this.#view = viewOf(this.#window);
   }
 
@@ -399,10 +400,10 @@ export class FrameScanner {
 
   #readAhead(): void {
     const offset = this.#base + this.#filled;
-    const count = Math.min(WINDOW_BYTES, this.#fileSize - offset);
+    const count = Math.min(this.#windowBytes, this.#fileSize - offset);
     // For a frame that is larger than that, the window grows.
-    if (this.#done || this.#next !== undefined || count <= 0 || this.#needed > WINDOW_BYTES) return;
-    const bytes = this.#spare ?? allocate(MARGIN_BYTES + WINDOW_BYTES);
+    if (this.#done || this.#next !== undefined || count <= 0 || this.#needed > this.#windowBytes) return;
+    const bytes = this.#spare ?? allocate(MARGIN_BYTES + this.#windowBytes);
     this.#spare = undefined;
     const read = readFully(this.#options.file, bytes.subarray(MARGIN_BYTES, MARGIN_BYTES + count), offset).then(
       (got) => ({ count: got }),
@@ -425,7 +426,7 @@ export class FrameScanner {
       start = 0;
     }
     window.set(rest, start);
-    this.#spare = this.#window.length === MARGIN_BYTES + WINDOW_BYTES ? this.#window : undefined;
+    this.#spare = this.#window.length === MARGIN_BYTES + this.#windowBytes ? this.#window : undefined;
     this.#window = window;
     this.#view = viewOf(window);
     this.#base = offset - rest.length - start;

@@ -3,6 +3,7 @@
 import { WalMaintenance, WalWriter } from 'cairnlog';
 import { FaultyDirectory, SimulatedDisk, type DiskOperation } from 'cairnlog/testing';
 import { expect } from 'chai';
+import { withSlowSyncs } from '#src/testing/faulty-directory.js';
 import { markOf, publisherOf, recoverLedger } from './ledger.js';
 import { bytesOf } from './seed.js';
 import { textCodec } from './text-codec.js';
@@ -32,13 +33,10 @@ export class ScriptedLog {
 
   constructor(options: LogScriptOptions) {
     this.#options = options;
-    this.#directory = new FaultyDirectory(this.disk, (operation) => {
-      this.watch(operation);
-      // A sync takes its time: whoever goes on before it is done is seen to.
-      if (operation.kind !== 'datasync' && operation.kind !== 'syncDirectory') return undefined;
-      const until = new Promise((resolve) => setImmediate(resolve)).then(() => this.watch(operation));
-      return { kind: 'wait', until };
-    });
+    this.#directory = new FaultyDirectory(
+      this.disk,
+      withSlowSyncs((operation) => this.watch(operation)),
+    );
   }
 
   async open(): Promise<void> {

@@ -19,6 +19,7 @@ import {
 } from 'cairnlog';
 import { FaultyDirectory, SimulatedDisk, type DiskOperation, type Fault } from 'cairnlog/testing';
 import { expect } from 'chai';
+import { withSlowSyncs } from '#src/testing/faulty-directory.js';
 import { bytesOf } from './seed.js';
 
 export const storeSteps = ['small', 'roll', 'batch', 'checkpoint', 'truncate', 'reopen'] as const;
@@ -162,14 +163,10 @@ export class ScriptedStore {
 
   constructor(options: StoreScriptOptions) {
     this.#options = options;
-    this.#directory = new FaultyDirectory(this.disk, (operation) => {
-      const fault = this.watch(operation);
-      if (fault !== undefined) return fault;
-      // A sync takes its time: whoever goes on before it is done is seen to.
-      if (operation.kind !== 'datasync' && operation.kind !== 'syncDirectory') return undefined;
-      const until = new Promise((resolve) => setImmediate(resolve)).then(() => void this.watch(operation));
-      return { kind: 'wait', until };
-    });
+    this.#directory = new FaultyDirectory(
+      this.disk,
+      withSlowSyncs((operation) => this.watch(operation)),
+    );
   }
 
   promised(): StorePromises {
