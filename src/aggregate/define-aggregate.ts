@@ -107,6 +107,10 @@ export function defineAggregate<S extends object, D, C extends Commands = Record
     self: options.reduce,
     label: `aggregate '${name}'`,
   }) as AggregateDefinition<S, EventsOf<D>>;
+  if (options.commands !== undefined && typeof options.commands !== 'function')
+    throw new InvalidArgumentError(
+      `aggregate '${name}': commands must be a function that gives them, (aggregate) => ({ … })`,
+    );
   return { definition, make: () => instance(name, options.commands as never) as never };
 }
 

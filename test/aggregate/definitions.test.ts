@@ -78,6 +78,13 @@ describe('Defining aggregates', () => {
     await (await openStore({ dir: new MemoryDirectory(), aggregates: [one, one] })).close();
   });
 
+  it('refuses commands that come as an object, when they are defined and not when one is executed', () => {
+    const reduce = { Counted: (state: State) => void state.count++ };
+    const options = { initial: { count: 0 }, reduce, commands: { count: () => undefined } as never };
+    const error = throws(() => defineAggregate('counter', options), InvalidArgumentError);
+    expect(error.message).to.include("aggregate 'counter': commands must be a function");
+  });
+
   it("refuses a subclass that goes by its parent's name beside it", async () => {
     @Aggregate({ name: 'counter' })
     class Counter extends Counting {
