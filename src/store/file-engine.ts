@@ -38,6 +38,8 @@ export interface FileEngineOptions {
   readonly segmentBytes?: number;
   readonly segmentMaxAgeMs?: number;
   readonly preallocateBytes?: number;
+  /** So many covered WAL segments are used again for new ones instead of being removed. Default 0. */
+  readonly recycleSegments?: number;
   /** Move covered WAL segments to this folder of the directory instead of removing them. */
   readonly archive?: string;
   readonly now?: () => number;

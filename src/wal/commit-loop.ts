@@ -6,10 +6,11 @@
 import { viewOf } from '../bytes/view.js';
 import { PoisonedError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
-import { CONTROL_FRAME_BYTES, CONTROL_SEAL, CONTROL_WATERMARK, writeControlFrame } from './format.js';
+import { CONTROL_END, CONTROL_FRAME_BYTES, CONTROL_SEAL, CONTROL_WATERMARK, writeControlFrame } from './format.js';
 import type { LogLayout } from './layout.js';
 import { notify, type WalObserver } from './observer.js';
 import { SegmentFile } from './segment-file.js';
+import type { SpareSegments } from './spare-segments.js';
 import type { Chunk, Staging } from './staging.js';
 
 interface Waiter {
@@ -24,6 +25,8 @@ export interface CommitLoopOptions {
   readonly layout: LogLayout;
   readonly observer: WalObserver | undefined;
   readonly preallocateBytes: number;
+  /** What new segments are made of, as long as there are any. */
+  readonly spares: SpareSegments | undefined;
 }
 
 export class CommitLoop {
@@ -100,7 +103,7 @@ export class CommitLoop {
     if (this.failure !== undefined) throw this.tell(this.failure);
     try {
       await this.#seal();
-      await this.#segment.finish();
+      await this.#segment.finish(false);
     } catch (error) {
       this.#poison(error);
       throw this.tell(this.failure!);
@@ -189,10 +192,17 @@ export class CommitLoop {
       this.#staging.noteWatermark(plan);
     }
     const bytes = writer.length - from;
+    const markBytes = this.#segment.isUsedAgain ? CONTROL_FRAME_BYTES : 0;
+    if (markBytes > 0) {
+      writer.restrict(markBytes);
+      writer.reserve(markBytes);
+      writeControlFrame(writer.dataView, writer.length, CONTROL_END, lastId, this.durableId, plan.salt);
+    }
     this.#sealed = false;
     const durably = endsGroup && this.#segment.appendsDurably && this.#syncIsDue(lastId);
-    if (durably) await this.#segment.appendDurably(writer.bytes.subarray(from, writer.length));
-    else await this.#segment.append(writer.bytes.subarray(from, writer.length));
+    const frames = writer.bytes.subarray(from, writer.length + markBytes);
+    if (durably) await this.#segment.appendDurably(frames, markBytes);
+    else await this.#segment.append(frames, markBytes);
     this.flushedId = lastId;
     this.#staging.recycle(chunk);
     const { observer } = this.#options;
@@ -215,12 +225,16 @@ export class CommitLoop {
 
   /** The old segment is synced before the new one exists: so only the last one of a log can have a torn tail. */
   async #roll(chunk: Chunk): Promise<void> {
-    const { directory, layout, observer, preallocateBytes } = this.#options;
+    const { directory, layout, observer, preallocateBytes, spares } = this.#options;
     const old = this.#segment;
-    await old.finish();
+    await old.finish(spares !== undefined && spares.capacity > 0);
     this.#durable(this.flushedId);
     await old.close();
-    this.#segment = await SegmentFile.create(directory, layout, chunk.plan, { replace: false, preallocateBytes });
+    const spare = await spares?.take();
+    this.#segment =
+      spare === undefined
+        ? await SegmentFile.create(directory, layout, chunk.plan, { replace: false, preallocateBytes })
+        : await SegmentFile.useAgain(directory, layout, chunk.plan, spare);
     // That the segment exists says that everything before it is durable.
     this.#announcedId = chunk.plan.startEntryId - 1;
     if (observer?.onSegmentRoll !== undefined)
@@ -233,9 +247,12 @@ export class CommitLoop {
     // Without entries in this segment there is nothing to seal: its header says what is durable.
     if (this.#sealed || durableId < plan.startEntryId) return;
     await this.#segment.sync();
-    const frame = Buffer.alloc(CONTROL_FRAME_BYTES);
-    writeControlFrame(viewOf(frame), 0, CONTROL_SEAL, durableId, durableId, plan.salt);
-    await this.#segment.append(frame);
+    const markBytes = this.#segment.isUsedAgain ? CONTROL_FRAME_BYTES : 0;
+    const frames = Buffer.alloc(CONTROL_FRAME_BYTES + markBytes);
+    writeControlFrame(viewOf(frames), 0, CONTROL_SEAL, durableId, durableId, plan.salt);
+    if (markBytes > 0)
+      writeControlFrame(viewOf(frames), CONTROL_FRAME_BYTES, CONTROL_END, durableId, durableId, plan.salt);
+    await this.#segment.append(frames, markBytes);
     this.#sealed = true;
   }
 

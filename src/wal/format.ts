@@ -9,11 +9,12 @@
 //    16    8 segmentId                           16    n payload
 //    24    8 logId
 //    32    4 salt                               Control frame: flag `control`, entry id = the last one before it,
-//    36    4 crc32 of the 36 bytes before       payload = kind u8 (1 watermark, 2 seal) · durableId u64
+//    36    4 crc32 of the 36 bytes before       payload = kind u8 (1 watermark, 2 seal, 4 end mark) · durableId u64
 //
 // Why the salt: bytes of another segment, of an earlier life of the same blocks, or of a log that was stored as a
 // payload can never pass for frames of this segment. Why control frames: they say how far the log was known to be on
-// stable storage, which is what tells damage from an interrupted write.
+// stable storage, which is what tells damage from an interrupted write. Why end marks: a file that is used again holds
+// bytes of its earlier life behind the log's end; the mark says that they are not a write that was interrupted.
 
 import { crc32, crc32Behind } from '../bytes/crc32.js';
 import { readId, readU32, TWO_32, writeU32, writeU64 } from '../bytes/u64.js';
@@ -42,6 +43,8 @@ export const CONTROL_SEAL = 2;
 /** Ends a checkpoint file: kind u8 · count u64 · total bytes u64. */
 export const CONTROL_FOOTER = 3;
 export const FOOTER_PAYLOAD_BYTES = 17;
+/** The log ends here, whatever follows; the next write takes its place. */
+export const CONTROL_END = 4;
 export const CONTROL_PAYLOAD_BYTES = 9;
 export const CONTROL_FRAME_BYTES: number = FRAME_HEADER_BYTES + CONTROL_PAYLOAD_BYTES;
 

@@ -10,6 +10,7 @@ import { bytesOf, viewOf } from '../bytes/view.js';
 import type { FileHandle } from '../storage/index.js';
 import { readFully } from '../storage/index.js';
 import {
+  CONTROL_END,
   CONTROL_FOOTER,
   CONTROL_PAYLOAD_BYTES,
   CONTROL_SEAL,
@@ -107,6 +108,8 @@ export class FrameScanner {
   durableId = 0;
   /** Whether the last frame is a seal. */
   sealed = false;
+  /** Whether the scan ended at an end mark; what lies behind it was not looked at. */
+  ended = false;
   /** Contents of a checkpoint's footer, once met. */
   footer: { readonly count: number; readonly totalBytes: number; readonly end: number } | undefined;
   /** Set when the scan ended at something that is not a frame. */
@@ -276,6 +279,10 @@ export class FrameScanner {
         this.lastId = id;
         problem = entryId === id ? this.#control(bytes, position, end) : 'a control frame names another entry';
         if (problem !== undefined) break;
+        if (this.ended) {
+          this.#done = true;
+          break;
+        }
         position = end;
         continue;
       }
@@ -353,11 +360,12 @@ export class FrameScanner {
       this.footer = { count, totalBytes, end: this.#base + end };
       return undefined;
     }
-    if ((kind !== CONTROL_WATERMARK && kind !== CONTROL_SEAL) || end - payload !== CONTROL_PAYLOAD_BYTES)
-      return 'it is a control frame of an unknown kind';
+    const isKnown = kind === CONTROL_WATERMARK || kind === CONTROL_SEAL || kind === CONTROL_END;
+    if (!isKnown || end - payload !== CONTROL_PAYLOAD_BYTES) return 'it is a control frame of an unknown kind';
     const durableId = readU64(bytes, payload + 1);
     if (durableId === undefined || durableId > this.lastId) return 'a control frame is ahead of the log';
-    this.sealed = kind === CONTROL_SEAL;
+    this.ended = kind === CONTROL_END;
+    if (!this.ended) this.sealed = kind === CONTROL_SEAL;
     this.#mark(this.lastId, this.#base + position);
     if (durableId > this.durableId) {
       this.durableId = durableId;
@@ -508,15 +516,16 @@ export async function isZeroToEnd(file: FileHandle, offset: number, fileSize: nu
 }
 
 /**
- * Looks behind damage for control frames that are whole, and returns the highest id that they declare durable; 0 when
- * there is none. They are found by their length field and proven by their checksum, which the salt makes unforgeable
- * by bytes that merely look alike.
+ * Looks behind damage or an end mark for control frames that are whole, and returns the highest id that they declare
+ * durable; 0 when there is none. They are found by their length field and proven by their checksum, which the salt makes
+ * unforgeable by bytes that merely look alike; and by their ids, because what a file that is used again still holds of
+ * its earlier life is of entries before the segment.
  */
 export async function findDurableIdBehind(
   file: FileHandle,
   offset: number,
   fileSize: number,
-  salt: number,
+  { salt, startEntryId }: { readonly salt: number; readonly startEntryId: number },
 ): Promise<number> {
   const frameBytes = FRAME_HEADER_BYTES + CONTROL_PAYLOAD_BYTES;
   const pattern = Buffer.alloc(4);
@@ -531,7 +540,7 @@ export async function findDurableIdBehind(
       if (found + frameBytes > read || !checksumFits(view, found, found + frameBytes, 4, salt)) continue;
       const lastId = readU64(filled, found + 4) ?? 0;
       const declared = readU64(filled, found + FRAME_HEADER_BYTES + 1) ?? 0;
-      if (declared <= lastId) durableId = Math.max(durableId, declared);
+      if (lastId >= startEntryId - 1 && declared <= lastId) durableId = Math.max(durableId, declared);
     }
     if (read < window.length || at + read >= fileSize) break;
     // Frames across the edge are looked at again from the next window's start.

@@ -71,7 +71,7 @@ export async function readEnd(
       known = Math.max(known, scanner.durableId);
       scanner = ended.more;
     }
-    checkSealedSegment(scanner, segment, undefined);
+    await checkSealedSegment(scanner, file, segment, undefined);
     return { lastEntryId: scanner.lastId, tornTail: undefined };
   } finally {
     await file.close();

@@ -52,6 +52,21 @@ export const walLayout: LogLayout = {
   },
 };
 
+/** Where a covered segment of a WAL waits to be used again. */
+export function sparePathOf(segmentId: number): string {
+  return `${walLayout.pathOf(segmentId)}.spare`;
+}
+
+/** Files that were segments of a WAL and wait to be used again, in order of their ids. */
+export async function listSpares(directory: Directory): Promise<SegmentFile[]> {
+  const files: SegmentFile[] = [];
+  for (const name of await directory.list(WAL_FOLDER)) {
+    const segmentId = Number(/^wal_([1-9]\d*)\.log\.spare$/.exec(name)?.[1]);
+    if (Number.isSafeInteger(segmentId)) files.push({ segmentId, path: `${WAL_FOLDER}/${name}` });
+  }
+  return files.sort((a, b) => a.segmentId - b.segmentId);
+}
+
 /** A log that is a single file at `path`. */
 export function singleFileLayout(path: string, folder: string): LogLayout {
   return {

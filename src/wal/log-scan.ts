@@ -160,7 +160,7 @@ export class LogScan {
       }
       this.bytesRead += scanner.validEnd - (mark?.offset ?? segment.header.bytes);
       if (upTo !== undefined && scanner.lastId >= upTo) return;
-      if (!isLast) checkSealedSegment(scanner, segment, nextStartId);
+      if (!isLast) await checkSealedSegment(scanner, file, segment, nextStartId);
       else if (this.end?.tornTail !== undefined) this.#torn(this.end.tornTail, this.lastEntryId + 1);
     } finally {
       await scanner?.end();

@@ -11,6 +11,7 @@ import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './format.js';
 import type { LogLayout } from './layout.js';
 import { notify, type WalObserver } from './observer.js';
 import { prepareLog, type OpenedLog, type OpenLogOptions, type OpenReport, type PreparedLog } from './open-log.js';
+import type { SpareSegments } from './spare-segments.js';
 import { Staging } from './staging.js';
 import { watchForUnflushed, type UnflushedWatch } from './unflushed-warning.js';
 
@@ -46,6 +47,11 @@ export interface SegmentedOptions {
   readonly segmentBytes?: number;
   /** An append after this many milliseconds begins a new segment. Default: no limit. */
   readonly segmentMaxAgeMs?: number;
+  /**
+   * So many segments that are truncated are not removed but used again for new ones, which saves writing zeros ahead or
+   * growing a file. They take room on the disk meanwhile. Default 0.
+   */
+  readonly recycleSegments?: number;
 }
 
 const DEFAULT_SEGMENT_BYTES = 10 * 1024 * 1024;
@@ -59,6 +65,8 @@ export class LogWriter<E> implements AsyncDisposable {
   /** Drawn when the log was made; segments and checkpoints of another log have another. */
   readonly logId: number;
   readonly directory: Directory;
+  /** Truncated segments that this writer will use again; for {@link WalMaintenance}. */
+  readonly spares: SpareSegments | undefined;
 
   readonly #staging: Staging<E>;
   readonly #loop: CommitLoop;
@@ -82,6 +90,7 @@ export class LogWriter<E> implements AsyncDisposable {
     this.directory = directory;
     this.opened = opened.report;
     this.logId = opened.fill.plan.logId;
+    this.spares = opened.spares;
     this.#lock = opened.lock;
     this.#policy = options.flushPolicy ?? every(64);
     this.#bufferBytes = options.bufferBytes ?? DEFAULT_BUFFER_BYTES;
@@ -103,7 +112,13 @@ export class LogWriter<E> implements AsyncDisposable {
     );
     this.#loop = new CommitLoop(
       this.#staging as Staging<unknown>,
-      { directory, layout, observer: options.observer, preallocateBytes: options.preallocateBytes ?? 0 },
+      {
+        directory,
+        layout,
+        observer: options.observer,
+        preallocateBytes: options.preallocateBytes ?? 0,
+        spares: opened.spares,
+      },
       opened,
     );
     this.#watch = watchForUnflushed(this, layout.folder, this.#staging, this.#loop);
@@ -321,6 +336,9 @@ export function prepareForWriting<E>(
   atLeast(options.bufferBytes, 0, 'bufferBytes');
   atLeast(options.highWaterMarkBytes, 1, 'highWaterMarkBytes');
   atLeast(options.preallocateBytes, 0, 'preallocateBytes');
+  const { recycleSegments } = options;
+  if (recycleSegments !== undefined && !(Number.isSafeInteger(recycleSegments) && recycleSegments >= 0))
+    throw new InvalidArgumentError(`recycleSegments must be a whole number from 0, got ${String(recycleSegments)}`);
   if (options.segmentMaxAgeMs !== undefined && !(options.segmentMaxAgeMs > 0))
     throw new InvalidArgumentError(`segmentMaxAgeMs must be above 0, got ${options.segmentMaxAgeMs}`);
   if (typeof options.codec?.encode !== 'function' || typeof options.codec.decode !== 'function')
@@ -330,6 +348,8 @@ export function prepareForWriting<E>(
     durableId: options.durableId ?? 0,
     logId: options.logId,
     preallocateBytes: options.preallocateBytes ?? 0,
+    segmentBytes: options.segmentBytes ?? DEFAULT_SEGMENT_BYTES,
+    recycleSegments: recycleSegments ?? 0,
     now: options.now ?? Date.now,
     random: options.random ?? randomBytes,
   });

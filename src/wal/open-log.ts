@@ -21,6 +21,7 @@ import type { LogLayout } from './layout.js';
 import type { KnownLog, Mark } from './log-scan.js';
 import { readSegmentChain, type Segment } from './segment-chain.js';
 import { SegmentFile, type SegmentPlan } from './segment-file.js';
+import { SpareSegments } from './spare-segments.js';
 import { drawSalt, type SegmentFill } from './staging.js';
 import { judgeEnd, scannerOf, type LogEnd, type TornTail } from './tail.js';
 
@@ -46,6 +47,7 @@ export interface OpenedLog {
   readonly lastId: number;
   readonly announcedId: number;
   readonly sealed: boolean;
+  readonly spares: SpareSegments | undefined;
   readonly lock: Lock;
   readonly report: OpenReport;
 }
@@ -58,6 +60,8 @@ export interface OpenLogOptions {
   /** Id that the log must have, or gets if there is none yet. */
   readonly logId: number | undefined;
   readonly preallocateBytes: number;
+  readonly segmentBytes: number;
+  readonly recycleSegments: number;
   readonly now: () => number;
   readonly random: RandomBytes;
 }
@@ -137,7 +141,16 @@ async function prepareLocked(
     });
     const start = async (): Promise<OpenedLog> => {
       const rewrittenBytes = examined === undefined ? 0 : await repair(directory, layout, examined, options.random);
-      if (goesOn) return { ...adopt(examined, newLogId, options), lock, report: report(rewrittenBytes) };
+      const spares = layout.rolls
+        ? await SpareSegments.find(directory, {
+            capacity: options.recycleSegments,
+            segmentBytes: options.segmentBytes,
+            logId: newLogId,
+            segmentIds: segments.map(({ segmentId }) => segmentId),
+          })
+        : undefined;
+      if (goesOn)
+        return { ...(await adopt(examined, newLogId, options)), spares, lock, report: report(rewrittenBytes) };
       await examined?.file.close();
       const plan: SegmentPlan = {
         segmentId: torn?.segmentId ?? (last === undefined ? 1 : last.segmentId + 1),
@@ -155,6 +168,7 @@ async function prepareLocked(
         lastId,
         announcedId: lastId,
         sealed: false,
+        spares,
         lock,
         report: report(rewrittenBytes),
       };
@@ -184,15 +198,15 @@ async function prepareLocked(
 }
 
 /** Goes on in the last segment. */
-function adopt(
+async function adopt(
   { file, end, segment, createdAt }: Examined,
   logId: number,
-  { now }: OpenLogOptions,
-): Omit<OpenedLog, 'lock' | 'report'> {
+  { now, preallocateBytes }: OpenLogOptions,
+): Promise<Omit<OpenedLog, 'lock' | 'report' | 'spares'>> {
   const { header } = segment;
   const plan: SegmentPlan = { ...header, logId };
   return {
-    segment: SegmentFile.adopt(plan, file, end.validEnd),
+    segment: await SegmentFile.adopt(plan, file, end.validEnd, preallocateBytes),
     fill: {
       plan,
       createdAt: createdAt === 0 ? now() : createdAt,

@@ -8,6 +8,7 @@ import { CairnError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import { readFully } from '../storage/index.js';
 import {
+  CONTROL_END,
   decodeSegmentHeader,
   FLAG_CONTROL,
   FRAME_HEADER_BYTES,
@@ -16,6 +17,7 @@ import {
   SEGMENT_HEADER_BYTES,
   type SegmentHeader,
 } from './format.js';
+import { isZeroToEnd } from './frame-scanner.js';
 import type { LogLayout, SegmentFile } from './layout.js';
 
 /** A whole entry of a damaged log. */
@@ -55,8 +57,14 @@ export async function salvageLog(
   const missing: { from: number; to: number }[] = [];
   let entries = 0;
   let lastId: number | undefined;
+  let unused: Loss | undefined;
   for (const segment of await layout.list(directory)) {
-    await salvageSegment(directory, layout, segment, lost, (entry) => {
+    const begins = (startEntryId: number): void => {
+      // Zeros before a segment that goes on with the next entry were never anything else.
+      if (unused !== undefined && startEntryId !== (lastId ?? 0) + 1) lost.push(unused);
+      unused = undefined;
+    };
+    unused = await salvageSegment(directory, layout, segment, lost, begins, (entry) => {
       // An id that was seen already: a copied or renamed segment. The first one counts.
       if (lastId !== undefined && entry.entryId <= lastId) {
         lost.push({ ...entry, bytes: entry.payload.length, reason: `entry ${entry.entryId} was found before` });
@@ -68,22 +76,26 @@ export async function salvageLog(
       visit(entry);
     });
   }
+  if (unused !== undefined) lost.push(unused);
   return { entries, lost, missing };
 }
 
+/** Resolves to the zeros that the file ends with, if it does: a loss, or room that was never used. */
 async function salvageSegment(
   directory: Directory,
   layout: LogLayout,
   { path }: SegmentFile,
   lost: Loss[],
+  begins: (startEntryId: number) => void,
   found: (entry: SalvagedEntry) => void,
-): Promise<void> {
+): Promise<Loss | undefined> {
   const file = await directory.open(path, 'read');
   try {
     const size = await file.size();
     const first = Buffer.alloc(Math.min(SEGMENT_HEADER_BYTES, size));
     await readFully(file, first, 0);
     const header = headerOf(first, layout, path);
+    begins('torn' in header ? 0 : header.startEntryId);
     if ('torn' in header) {
       lost.push({
         path,
@@ -91,10 +103,11 @@ async function salvageSegment(
         bytes: size,
         reason: `${header.torn}; without it no frame can be told from chance`,
       });
-      return;
+      return undefined;
     }
     const window = allocate(Math.min(WINDOW_BYTES, Math.max(0, size - header.bytes)));
     let badFrom: number | undefined;
+    let behindEndMark: number | undefined;
     const endLoss = (offset: number): void => {
       if (badFrom !== undefined && offset > badFrom)
         lost.push({ path, offset: badFrom, bytes: offset - badFrom, reason: 'no whole frame' });
@@ -115,6 +128,7 @@ async function salvageSegment(
         }
         endLoss(base + position);
         const control = header.version === 4 && (readU32(window, position) & FLAG_CONTROL) !== 0;
+        if (control && window[position + FRAME_HEADER_BYTES] === CONTROL_END) behindEndMark = base + position + length;
         if (!control)
           found({
             entryId: readU64(window, position + 4)!,
@@ -126,7 +140,12 @@ async function salvageSegment(
       }
       base += position;
     }
+    // An earlier life of the file.
+    if (badFrom !== undefined && badFrom === behindEndMark) return undefined;
+    if (badFrom !== undefined && (await isZeroToEnd(file, badFrom, size)))
+      return { path, offset: badFrom, bytes: size - badFrom, reason: 'no whole frame' };
     endLoss(size);
+    return undefined;
   } finally {
     await file.close();
   }

@@ -126,6 +126,10 @@ async function readHeader(
     const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
     const read = await readFully(file, bytes, 0);
     const header = decodeSegmentHeader(bytes.subarray(0, read), layout.magic, path);
+    // A file that is used again gets its new header under another name.
+    const isItself = !('torn' in header) && header.segmentId === segmentId;
+    if (!isItself && (await directory.stat(path)) === undefined)
+      throw new NotFoundError('The segment was truncated, and its file is used for another one', { path });
     if ('torn' in header) {
       const size = await file.size();
       // A segment is synced, with its name, before anything is appended to it. So one with a damaged header and

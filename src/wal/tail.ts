@@ -11,10 +11,10 @@
 import { allocate } from '../bytes/allocate.js';
 import { crc32 } from '../bytes/crc32.js';
 import { readU32, readU64 } from '../bytes/u64.js';
-import { CorruptionError } from '../errors/index.js';
+import { CorruptionError, NotFoundError } from '../errors/index.js';
 import type { FileHandle } from '../storage/index.js';
 import { readFully } from '../storage/index.js';
-import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES } from './format.js';
+import { FRAME_HEADER_BYTES, MAX_FRAME_BYTES, SEGMENT_HEADER_BYTES } from './format.js';
 import { findDurableIdBehind, FrameScanner, type FrameBlock } from './frame-scanner.js';
 import type { Segment } from './segment-chain.js';
 
@@ -76,12 +76,12 @@ export async function judgeEnd(
   segment: Segment,
   knownDurableId: number,
 ): Promise<LogEnd> {
-  const { damage, lastId } = scanner;
+  const { damage, lastId, validEnd } = scanner;
   const { header, path, segmentId } = segment;
   const announcedId = Math.max(scanner.durableId, header.startEntryId - 1);
   let durableId = Math.max(announcedId, knownDurableId);
-  if (damage !== undefined && header.version === 4)
-    durableId = Math.max(durableId, await findDurableIdBehind(file, damage.offset, fileSize, header.salt));
+  if (header.version === 4 && (damage !== undefined || scanner.ended))
+    durableId = Math.max(durableId, await findDurableIdBehind(file, validEnd, fileSize, header));
   if (damage !== undefined) {
     const facts = { path, offset: damage.offset, entryId: damage.nextId };
     if (lastId < durableId)
@@ -105,14 +105,14 @@ export async function judgeEnd(
   } else if (lastId < durableId) {
     throw new CorruptionError(
       `The log ends with entry ${lastId}, but entries up to ${durableId} were on stable storage. Restore it from a backup`,
-      { path, offset: fileSize, entryId: lastId + 1 },
+      { path, offset: validEnd, entryId: lastId + 1 },
     );
   }
   return {
     lastEntryId: lastId,
     durableId,
     durableEnd: scanner.offsetBehind(durableId),
-    validEnd: scanner.validEnd,
+    validEnd,
     sealed: scanner.sealed,
     announcedId,
     tornTail:
@@ -126,6 +126,7 @@ export async function judgeEnd(
  * {@link judgeEnd} for readers, who hold no lock. A writer that is at work beside them fills preallocated zeros while they
  * look at them: what seemed to be the end, or damage in front of what was written meanwhile, may be whole by now. Then
  * there is `more`, a scanner that goes on from there, and its first block. Otherwise `end` returns or throws the verdict.
+ * Throws {@link NotFoundError} for a segment that is no longer there.
  */
 export async function endOrMore(
   scanner: FrameScanner,
@@ -144,7 +145,8 @@ export async function endOrMore(
       throw error;
     },
   );
-  if (scanner.damage !== undefined) {
+  if (scanner.damage !== undefined || scanner.ended) {
+    await checkStillThere(file, segment);
     const more = scannerOf(file, fileSize, segment, {
       ...range,
       mark: { id: scanner.lastId, offset: scanner.validEnd },
@@ -155,9 +157,18 @@ export async function endOrMore(
   return { more: undefined, end };
 }
 
-/** Checks that a segment with a successor is whole and leads up to it. */
-export function checkSealedSegment(scanner: FrameScanner, segment: Segment, nextStartId: number | undefined): void {
+/**
+ * Checks that a segment with a successor is whole and leads up to it. Throws {@link NotFoundError} for one that is no
+ * longer there.
+ */
+export async function checkSealedSegment(
+  scanner: FrameScanner,
+  file: FileHandle,
+  segment: Segment,
+  nextStartId: number | undefined,
+): Promise<void> {
   const { damage, lastId } = scanner;
+  if (damage !== undefined) await checkStillThere(file, segment);
   const complete = nextStartId === undefined || lastId + 1 === nextStartId;
   // Zeros behind the last entry, which the next header confirms to be the last, are an unused rest of the file.
   if (complete && (damage === undefined || damage.zeros)) return;
@@ -171,6 +182,18 @@ export function checkSealedSegment(scanner: FrameScanner, segment: Segment, next
     `${what} in a segment that was complete before the next one was begun. Restore the file from a backup, or see what salvage can read`,
     { path: segment.path, offset: scanner.validEnd, entryId: lastId + 1 },
   );
+}
+
+/**
+ * Throws {@link NotFoundError} if the file, which was opened before, has been truncated and is being used again. The
+ * writer changes its header before anything else, so that damage seen under an unchanged header is damage.
+ */
+async function checkStillThere(file: FileHandle, { header, path }: Segment): Promise<void> {
+  if (header.version !== 4) return;
+  const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
+  const read = await readFully(file, bytes, 0);
+  if (read === bytes.length && readU64(bytes, 16) === header.segmentId && readU32(bytes, 32) === header.salt) return;
+  throw new NotFoundError('The segment was truncated, and its file is used for another one', { path });
 }
 
 /** Id of a whole frame of the crate's format behind `offset` that continues the log, if there is one. */

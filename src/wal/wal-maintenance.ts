@@ -1,17 +1,18 @@
 // What is done to a WAL besides appending: looking at its segments, removing or archiving the ones that checkpoints
 // cover, and, when it is damaged, saying exactly what can still be read.
 
-import { checkId } from '../bytes/u64.js';
+import { checkId, readU32 } from '../bytes/u64.js';
 import { AlreadyExistsError, InvalidArgumentError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import { makeDirectoryDurable, readFully, removeDurable, renameDurable } from '../storage/index.js';
 import { normalizePath } from '../storage/path.js';
-import { SEGMENT_HEADER_BYTES } from './format.js';
+import { CONTROL_END, FLAG_CONTROL, FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './format.js';
 import { readEnd } from './inspect-log.js';
 import { walLayout } from './layout.js';
 import { notify, type WalObserver } from './observer.js';
 import { salvageLog, type SalvagedEntry, type SalvageReport } from './salvage.js';
 import { readSegmentChain, type Segment, type SegmentChain } from './segment-chain.js';
+import type { SpareSegments } from './spare-segments.js';
 
 /** The entries that a segment holds. */
 export interface SegmentRange {
@@ -45,6 +46,8 @@ export interface TruncateReport {
 /** What maintenance needs of an open writer: proof that the lock is held. */
 export interface LockHolderWriter {
   readonly directory: Directory;
+  /** Takes in truncated segments that the writer will use again. */
+  readonly spares?: SpareSegments | undefined;
 }
 
 /**
@@ -60,6 +63,7 @@ export interface LockHolderWriter {
 export class WalMaintenance {
   readonly #directory: Directory;
   readonly #holdsLock: boolean;
+  readonly #spares: SpareSegments | undefined;
   /** Segments that were read under the lock, by id: nobody changes a header then. */
   #known: ReadonlyMap<number, Segment> = new Map();
 
@@ -67,6 +71,7 @@ export class WalMaintenance {
   constructor(target: Directory | LockHolderWriter, known: readonly Segment[] = []) {
     this.#holdsLock = 'directory' in target;
     this.#directory = 'directory' in target ? target.directory : target;
+    this.#spares = 'directory' in target ? target.spares : undefined;
     if (this.#holdsLock) this.#remember(known);
   }
 
@@ -91,9 +96,10 @@ export class WalMaintenance {
   }
 
   /**
-   * Removes (or archives) the segments whose entries are all at or below `lastEntryId`. The last segment always stays,
-   * and until something was written to it the one before it; what stays has no hole. Each removal is durable before the
-   * next one begins, so that a power cut in between cannot bring an older segment back and leave a hole.
+   * Removes (or archives) the segments whose entries are all at or below `lastEntryId`; beside a writer with
+   * `recycleSegments` it may keep some of them for new ones. The last segment always stays, and until something was
+   * written to it the one before it; what stays has no hole. Each removal is durable before the next one begins, so that
+   * a power cut in between cannot bring an older segment back and leave a hole.
    *
    * Throws {@link AlreadyExistsError} where the archive holds a segment of that name from another log; those before it
    * were moved.
@@ -133,8 +139,8 @@ export class WalMaintenance {
           kept.push({ segment, reason: 'vetoed' });
           continue;
         }
-        if (archive === undefined) await removeDurable(this.#directory, path);
-        else await this.#archive(path, `${archive}/wal_${segmentId}.log`);
+        if (archive !== undefined) await this.#archive(path, `${archive}/wal_${segmentId}.log`);
+        else if ((await this.#spares?.keep(segments[index]!)) !== true) await removeDurable(this.#directory, path);
       }
       removed.push(segment);
     }
@@ -197,9 +203,12 @@ async function holdsFrame(directory: Directory, segment: Segment | undefined): P
   if (segment === undefined) return false;
   const file = await directory.open(segment.path, 'read');
   try {
-    const length = new Uint8Array(4);
-    await readFully(file, length, segment.header.bytes);
-    return length.some((byte) => byte !== 0);
+    const frame = Buffer.alloc(FRAME_HEADER_BYTES + 1);
+    await readFully(file, frame, segment.header.bytes);
+    const word = readU32(frame, 0);
+    // A file that is used again begins with an end mark.
+    const isEndMark = (word & FLAG_CONTROL) !== 0 && frame[FRAME_HEADER_BYTES] === CONTROL_END;
+    return word !== 0 && !isEndMark;
   } finally {
     await file.close();
   }

@@ -19,6 +19,7 @@ interface Real {
   wal: WalWriter<string>;
   readonly segmentBytes: number;
   readonly preallocateBytes: number;
+  readonly recycleSegments: number;
   readonly flushPolicy: FlushPolicy;
   readonly random: Random;
   /** Entries so far, over all lineages: makes every entry unlike every other. */
@@ -37,6 +38,7 @@ async function open(real: Real, model: Model): Promise<void> {
     codec,
     segmentBytes: real.segmentBytes,
     preallocateBytes: real.preallocateBytes,
+    recycleSegments: real.recycleSegments,
     flushPolicy: real.flushPolicy,
     durableId: recovered.report.checkpoint?.lastAppliedId ?? 0,
     observer: {
@@ -175,6 +177,7 @@ const commands = [
 const setting = fc.record({
   segmentBytes: fc.constantFrom(56, 300, 700, 2000),
   preallocateBytes: fc.constantFrom(0, 0, 1024),
+  recycleSegments: fc.constantFrom(0, 2),
   flushPolicy: fc.constantFrom<FlushPolicy>(manual, perAppend, every(3)),
 });
 
@@ -223,6 +226,7 @@ describe('What must not matter', () => {
     readonly flushPolicy: FlushPolicy;
     readonly bufferBytes: number;
     readonly preallocateBytes: number;
+    readonly recycleSegments: number;
     readonly pace: number;
     readonly retain: number;
     readonly reopenEvery: number;
@@ -237,6 +241,7 @@ describe('What must not matter', () => {
     ),
     bufferBytes: fc.integer({ min: 0, max: 2000 }),
     preallocateBytes: fc.constantFrom(0, 0, 3000),
+    recycleSegments: fc.nat(3),
     pace: fc.integer({ min: 1, max: 40 }),
     retain: fc.integer({ min: 1, max: 3 }),
     reopenEvery: fc.integer({ min: 2, max: 60 }),

@@ -37,7 +37,8 @@ const SEGMENT = /^wal\/wal_(\d+)\.log$/;
 /** Which part of its work an operation interrupts. */
 function partOf({ kind, path, offset }: DiskOperation, phase: string): string {
   if (path.startsWith('checkpoints')) return 'crash in a checkpoint';
-  if (kind === 'remove') return 'crash in a truncation';
+  // A segment is removed, or renamed so that it can be used again.
+  if (kind === 'remove' || (kind === 'rename' && path.endsWith('.log'))) return 'crash in a truncation';
   const segment = SEGMENT.exec(path)?.[1];
   if (phase === 'open') return 'crash while the log is opened';
   if (segment !== undefined && segment !== '1' && (kind === 'create' || (kind === 'write' && offset === 0)))
@@ -209,9 +210,10 @@ async function checkAll(states: States, random: Random, marks: Marks, options: W
 }
 
 const variants: readonly [name: string, options: WorkloadOptions, draws: number][] = [
-  ['segments of a sector', { segmentBytes: 400, preallocateBytes: 0, entryBytes: 60 }, 8],
-  ['segments of several sectors', { segmentBytes: 3000, preallocateBytes: 0, entryBytes: 500 }, 12],
-  ['preallocated segments', { segmentBytes: 1500, preallocateBytes: 2048, entryBytes: 300 }, 12],
+  ['segments of a sector', { segmentBytes: 400, preallocateBytes: 0, recycleSegments: 0, entryBytes: 60 }, 8],
+  ['segments of several sectors', { segmentBytes: 3000, preallocateBytes: 0, recycleSegments: 0, entryBytes: 500 }, 12],
+  ['preallocated segments', { segmentBytes: 1500, preallocateBytes: 2048, recycleSegments: 0, entryBytes: 300 }, 12],
+  ['segments that are used again', { segmentBytes: 1500, preallocateBytes: 0, recycleSegments: 2, entryBytes: 300 }, 12],
 ];
 
 const everyMark = [

@@ -297,7 +297,11 @@ class Soaking {
       durability,
       receipts: 100,
       checkpoint: { records: 120, changesAboveBytes: random.pick([1, 1024 * 1024]) },
-      files: { segmentBytes: random.pick([1000, 4000]), preallocateBytes: random.pick([0, 2000]) },
+      files: {
+        segmentBytes: random.pick([1000, 4000]),
+        preallocateBytes: random.pick([0, 2000]),
+        recycleSegments: random.pick([0, 3]),
+      },
       onCheckpointFailure: () => undefined,
       onSubscriberError: (error) => {
         if (!(error instanceof CairnError)) throw error;

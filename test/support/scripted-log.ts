@@ -15,6 +15,7 @@ export type LogStep = (typeof logSteps)[number];
 export interface LogScriptOptions {
   readonly segmentBytes: number;
   readonly preallocateBytes: number;
+  readonly recycleSegments: number;
   /** Whether steps wait until what they append is on stable storage, or only until it was written. */
   readonly durable: boolean;
 }
@@ -41,13 +42,14 @@ export class ScriptedLog {
 
   async open(): Promise<void> {
     const { promises } = this;
-    const { segmentBytes, preallocateBytes } = this.#options;
+    const { segmentBytes, preallocateBytes, recycleSegments } = this.#options;
     const { state, report } = await recoverLedger(this.#directory);
     this.#checkpoint = report.checkpoint?.lastAppliedId ?? 0;
     const wal = (this.#wal = await WalWriter.open(this.#directory, {
       codec: textCodec,
       segmentBytes,
       preallocateBytes,
+      recycleSegments,
       bufferBytes: 4096,
       random: this.#random,
       durableId: this.#checkpoint,

@@ -32,6 +32,8 @@ export interface StoreScriptOptions {
   readonly durability: Durability;
   /** Checkpoints that are kept. */
   readonly retain: number;
+  /** Default 0. */
+  readonly recycleSegments?: number;
   /**
    * Streams that are there from the beginning, with one record each. With some of them, a checkpoint holds only what
    * changed since the one before.
@@ -130,6 +132,7 @@ export function openNotes(
     now: () => 0,
     files: {
       segmentBytes: options.segmentBytes,
+      recycleSegments: options.recycleSegments ?? 0,
       random,
       ...(promises === undefined
         ? {}

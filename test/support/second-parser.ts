@@ -94,6 +94,7 @@ function read(files: ReadonlyMap<string, Uint8Array>, single: string | undefined
     let good = HEADER;
     let batch: ReadEntry[] = [];
     let stopped = false;
+    let ended = false;
     while (at < bytes.length) {
       const frame = readFrame(bytes, at, header.salt);
       const lastId: bigint = nextId - 1n + BigInt(batch.length);
@@ -104,12 +105,13 @@ function read(files: ReadonlyMap<string, Uint8Array>, single: string | undefined
         stopped =
           batch.length > 0 ||
           frame.id !== lastId ||
-          (kind !== 1 && kind !== 2) ||
+          (kind !== 1 && kind !== 2 && kind !== 4) ||
           declared === undefined ||
           declared > lastId;
         if (!stopped && declared! > durableId) durableId = declared!;
+        ended = !stopped && kind === 4;
       } else stopped = frame.id !== lastId + 1n;
-      if (stopped) break;
+      if (stopped || ended) break;
       at = frame!.end;
       if (!frame!.control) {
         batch.push({ entryId: Number(frame!.id), text: frame!.payload.toString() });
@@ -130,7 +132,7 @@ function read(files: ReadonlyMap<string, Uint8Array>, single: string | undefined
       continue;
     }
     let entriesBehindCut = 0;
-    if (stopped)
+    if (stopped || ended)
       for (let offset = good; offset < bytes.length; offset++) {
         const frame = readFrame(bytes, offset, header.salt);
         if (frame === undefined) continue;

@@ -11,6 +11,7 @@ import { textCodec } from './text-codec.js';
 export interface WorkloadOptions {
   readonly segmentBytes: number;
   readonly preallocateBytes: number;
+  readonly recycleSegments: number;
   /** Bytes of text in an entry, at most. */
   readonly entryBytes: number;
 }
@@ -81,7 +82,7 @@ export class Workload {
   }
 
   async #life(again: boolean): Promise<void> {
-    const { segmentBytes, preallocateBytes } = this.#options;
+    const { segmentBytes, preallocateBytes, recycleSegments } = this.#options;
     this.#failed = false;
     const { promises } = this;
     await this.#step('open', async () => {
@@ -90,6 +91,7 @@ export class Workload {
         codec: textCodec,
         segmentBytes,
         preallocateBytes,
+        recycleSegments,
         durableId: recovered?.report.checkpoint?.lastAppliedId ?? 0,
         observer: {
           onFlush: (_, id) => void (promises.flushed = id),

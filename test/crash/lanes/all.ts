@@ -26,6 +26,7 @@ const NEEDED_MARKS = [
   'crash in removing checkpoints',
   'crash in roll',
   'crash in truncate',
+  'crash in using a segment again',
   'entries kept that nobody was promised',
   'entries lost that nobody was promised',
   'fault while appending',

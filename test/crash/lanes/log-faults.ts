@@ -16,8 +16,9 @@ import { randomOf } from '../../support/seed.js';
 import { expectKept, survive, Workload, type Promises, type WorkloadOptions } from '../../support/workload.js';
 import { Tally, type Lane } from './lane.js';
 
-export const workloadOptions: WorkloadOptions = { segmentBytes: 400, preallocateBytes: 0, entryBytes: 60 };
+export const workloadOptions: WorkloadOptions = { segmentBytes: 400, preallocateBytes: 0, recycleSegments: 0, entryBytes: 60 };
 const preallocated: WorkloadOptions = { ...workloadOptions, preallocateBytes: 512 };
+const recycling: WorkloadOptions = { ...preallocated, recycleSegments: 2 };
 
 export interface FaultKind {
   readonly name: string;
@@ -82,6 +83,18 @@ export const faultKinds: readonly FaultKind[] = [
     options: preallocated,
     applies: isMutation,
     fault: error('EIO'),
+  },
+  {
+    name: 'EIO at any operation of a log that uses segments again',
+    options: recycling,
+    applies: () => true,
+    fault: error('EIO'),
+  },
+  {
+    name: 'the end of the process in the middle of a write of a log that uses segments again',
+    options: recycling,
+    applies: writes,
+    fault: ({ bytes = 0 }) => ({ kind: 'stop', bytes: bytes >> 1 }),
   },
   {
     name: 'EINTR at any operation',

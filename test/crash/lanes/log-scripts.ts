@@ -11,11 +11,13 @@ import { explore, type Left, type Oracle } from './explore.js';
 import { scriptsUpTo, Tally, type Lane } from './lane.js';
 
 const variants: readonly LogScriptOptions[] = [
-  { segmentBytes: 400, preallocateBytes: 0, durable: true },
-  { segmentBytes: 400, preallocateBytes: 0, durable: false },
-  { segmentBytes: 1300, preallocateBytes: 0, durable: false },
-  { segmentBytes: 700, preallocateBytes: 1024, durable: true },
-  { segmentBytes: 700, preallocateBytes: 1024, durable: false },
+  { segmentBytes: 400, preallocateBytes: 0, recycleSegments: 0, durable: true },
+  { segmentBytes: 400, preallocateBytes: 0, recycleSegments: 0, durable: false },
+  { segmentBytes: 1300, preallocateBytes: 0, recycleSegments: 0, durable: false },
+  { segmentBytes: 700, preallocateBytes: 1024, recycleSegments: 0, durable: true },
+  { segmentBytes: 700, preallocateBytes: 1024, recycleSegments: 0, durable: false },
+  { segmentBytes: 400, preallocateBytes: 0, recycleSegments: 2, durable: true },
+  { segmentBytes: 1300, preallocateBytes: 1400, recycleSegments: 1, durable: false },
 ];
 
 export const logScripts: Lane = {
@@ -26,8 +28,8 @@ export const logScripts: Lane = {
     const random = randomOf(`log scripts ${part.index}`);
     const drawn = randomOf('long log scripts');
     let number = 0;
-    for (const options of effort === 'short' ? variants.slice(1, 4) : variants)
-      for (const script of effort === 'short' ? shortScripts() : longScripts(drawn)) {
+    for (const options of effort === 'short' ? variants.filter((_, index) => [1, 2, 3, 5].includes(index)) : variants)
+      for (const script of effort === 'short' ? shortScripts() : longScripts(drawn, options)) {
         if (number++ % part.parts !== part.index) continue;
         await explore({
           name: `${script.join(', ') || 'open'} (${JSON.stringify(options)})`,
@@ -52,13 +54,26 @@ function* shortScripts(): Generator<LogStep[]> {
   yield ['roll', 'roll', 'checkpoint'];
   yield ['roll', 'roll', 'checkpoint', 'truncate'];
   yield ['batch', 'roll', 'checkpoint', 'roll', 'truncate'];
+  yield* usedAgain;
 }
 
+/** So that a new segment is made of one that was truncated. */
+const usedAgain: readonly LogStep[][] = [
+  ['roll', 'roll', 'checkpoint', 'truncate', 'roll'],
+  ['roll', 'roll', 'checkpoint', 'truncate', 'roll', 'small'],
+  ['roll', 'roll', 'checkpoint', 'truncate', 'roll', 'batch', 'reopen'],
+  ['roll', 'roll', 'checkpoint', 'truncate', 'reopen', 'roll', 'small'],
+  ['roll', 'roll', 'checkpoint', 'truncate', 'roll', 'roll', 'checkpoint', 'truncate', 'roll', 'small', 'small'],
+];
+
 /** All of up to four steps, and long ones, others for each variant. */
-function* longScripts(drawn: Random): Generator<LogStep[]> {
+function* longScripts(drawn: Random, { recycleSegments }: LogScriptOptions): Generator<LogStep[]> {
   yield* scriptsUpTo(logSteps, 4);
-  for (let count = 0; count < 60; count++)
-    yield Array.from({ length: 5 + drawn.integer(8) }, () => drawn.pick(logSteps));
+  yield* usedAgain;
+  for (let count = 0; count < 60; count++) {
+    const steps = Array.from({ length: 5 + drawn.integer(8) }, () => drawn.pick(logSteps));
+    yield recycleSegments > 0 ? ['roll', 'roll', 'checkpoint', 'truncate', ...steps.slice(-6)] : steps;
+  }
 }
 
 class LogOracle implements Oracle<Promises> {

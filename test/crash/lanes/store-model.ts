@@ -25,6 +25,7 @@ interface Settings {
   readonly records: number;
   readonly changesAboveBytes: number;
   readonly preallocateBytes: number;
+  readonly recycleSegments: number;
   readonly retain: number;
 }
 
@@ -52,6 +53,7 @@ const settings: fc.Arbitrary<Settings> = fc.record({
   records: fc.constantFrom(2, 7, 1_000_000),
   changesAboveBytes: fc.constantFrom(1, Infinity),
   preallocateBytes: fc.constantFrom(0, 1024),
+  recycleSegments: fc.constantFrom(0, 2),
   retain: fc.constantFrom(1, 2),
 });
 
@@ -111,7 +113,8 @@ class Subject {
   }
 
   async open(): Promise<void> {
-    const { segmentBytes, preallocateBytes, durability, records, changesAboveBytes, retain } = this.#settings;
+    const { segmentBytes, preallocateBytes, recycleSegments, durability } = this.#settings;
+    const { records, changesAboveBytes, retain } = this.#settings;
     const delay = this.#delay;
     const directory = new FaultyDirectory(this.disk, () =>
       delay === undefined ? undefined : { kind: 'wait', until: delay() },
@@ -123,7 +126,7 @@ class Subject {
       durability,
       checkpoint: { records, changesAboveBytes, retain },
       now: () => 0,
-      files: { segmentBytes, preallocateBytes, random: bytesOf('model') },
+      files: { segmentBytes, preallocateBytes, recycleSegments, random: bytesOf('model') },
     });
   }
 

@@ -21,6 +21,7 @@ const variants: readonly StoreScriptOptions[] = [
   { segmentBytes: 600, durability: 'fsync', retain: 1 },
   { segmentBytes: 600, durability: 'flush', retain: 1 },
   { segmentBytes: 1500, durability: 'memory', retain: 2 },
+  { segmentBytes: 600, durability: 'fsync', retain: 1, recycleSegments: 2 },
 ];
 
 const chainVariants: readonly StoreScriptOptions[] = [

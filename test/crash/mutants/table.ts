@@ -53,12 +53,12 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'acknowledges before the durable write',
     file: 'wal/commit-loop.js',
-    find: `            await this.#segment.appendDurably(writer.bytes.subarray(from, writer.length));`,
+    find: `            await this.#segment.appendDurably(frames, markBytes);`,
     replace: `{
             this.flushedId = lastId;
             this.#durable(lastId);
             this.#answer();
-            await this.#segment.appendDurably(writer.bytes.subarray(from, writer.length));
+            await this.#segment.appendDurably(frames, markBytes);
         }`,
     killedBy: logScripts,
   },
@@ -116,7 +116,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'does not sync the old segment when the log rolls',
     file: 'wal/commit-loop.js',
-    find: `        await old.finish();
+    find: `        await old.finish(spares !== undefined && spares.capacity > 0);
         this.#durable(this.flushedId);`,
     replace: `        this.#durable(this.flushedId);`,
     killedBy: logScripts,
@@ -252,6 +252,101 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'offers a segment for use again before its name is on the disk',
+    file: 'wal/spare-segments.js',
+    find: `        await renameDurable(this.#directory, path, spare.path);
+        this.#ready.push(spare);`,
+    replace: `        this.#ready.push(spare);
+        await renameDurable(this.#directory, path, spare.path);`,
+    killedBy: {
+      file: 'wal/spare-segments.test.ts',
+      title:
+        'A file is not used again before its spare name is on the disk: a power cut brings no segment back with a header of another',
+    },
+  },
+  {
+    name: 'writes over a segment that is in the log, under another name of its file',
+    file: 'wal/spare-segments.js',
+    find: `spares.#ready.length < capacity && !segmentIds.includes(spare.segmentId)`,
+    replace: `spares.#ready.length < capacity`,
+    killedBy: {
+      file: 'wal/spare-segments.test.ts',
+      title: 'A file is not used again as long as its segment is in the log, under both names of one file',
+    },
+  },
+  {
+    name: 'writes over whatever has the name of a spare segment',
+    file: 'wal/spare-segments.js',
+    find: `return !('torn' in header) && header.segmentId === segmentId && header.logId === this.#logId;`,
+    replace: `return true;`,
+    killedBy: {
+      file: 'wal/spare-segments.test.ts',
+      title:
+        'A file is not used again under a spare name that a segment had before it, though both are names of one file',
+    },
+  },
+  {
+    name: 'does not sync the new header of a segment that is used again',
+    file: 'wal/segment-file.js',
+    find: `            await unnamed.datasync();`,
+    replace: ``,
+    killedBy: logScripts,
+  },
+  {
+    name: 'writes the new header only once the segment has its name',
+    file: 'wal/segment-file.js',
+    find: `            fileSize = await unnamed.size();
+            await writeFully(unnamed, head, 0);`,
+    replace: `            fileSize = await unnamed.size();
+            await renameDurable(directory, spare, path);
+            await writeFully(unnamed, head, 0);`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'does not sync the name of a segment that is used again',
+    file: 'wal/segment-file.js',
+    find: `        await renameDurable(directory, spare, path);`,
+    replace: `        await directory.rename(spare, path);`,
+    killedBy: logScripts,
+  },
+  {
+    name: 'writes no end mark',
+    file: 'wal/commit-loop.js',
+    find: `        const markBytes = this.#segment.isUsedAgain ? CONTROL_FRAME_BYTES : 0;
+        if (markBytes`,
+    replace: `        const markBytes = 0;
+        if (markBytes`,
+    killedBy: {
+      file: 'wal/spare-segments.test.ts',
+      title:
+        'A segment that is used again ends where its last write did, when its process ends: nothing was interrupted',
+    },
+  },
+  {
+    name: 'takes an end mark for the end without looking behind it',
+    file: 'wal/tail.js',
+    find: `(damage !== undefined || scanner.ended))
+        durableId`,
+    replace: `damage !== undefined)
+        durableId`,
+    killedBy: {
+      file: 'wal/spare-segments.test.ts',
+      title:
+        'A segment that is used again shows damage to what was acknowledged, before an end mark and behind an old one',
+    },
+  },
+  {
+    name: 'takes a segment that is used again while it is read for a damaged one',
+    file: 'wal/tail.js',
+    find: `    throw new NotFoundError('The segment was truncated, and its file is used for another one', { path });`,
+    replace: ``,
+    killedBy: {
+      file: 'wal/spare-segments.test.ts',
+      title:
+        'Who reads a segment while it is truncated and used again is told so, in memory, and is shown nothing wrong before',
+    },
+  },
+  {
     name: 'begins with entry 1 where only a checkpoint is left',
     file: 'wal/open-log.js',
     find: `    let lastId = durableId;`,
@@ -305,8 +400,10 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'goes on before its write is done',
     file: 'wal/commit-loop.js',
-    find: `await this.#segment.append(writer.bytes.subarray(from, writer.length));`,
-    replace: `void this.#segment.append(writer.bytes.subarray(from, writer.length));`,
+    find: `await this.#segment.append(frames, markBytes);
+        this.flushedId`,
+    replace: `void this.#segment.append(frames, markBytes);
+        this.flushedId`,
     killedBy: {
       file: 'crash/single-rules.test.ts',
       title: 'What is appended does not change while it waits for the disk, whatever is appended meanwhile',

@@ -6,9 +6,9 @@ import { textCodec } from '../../support/text-codec.js';
 import { countUnits, textsOf, type Numbered, type NumberedOptions } from './numbered-notes.js';
 
 export async function openNumberedLog(folder: string, options: NumberedOptions): Promise<Numbered> {
-  const { durability, segmentBytes = 700, preallocateBytes = 0, textBytes } = options;
+  const { durability, segmentBytes = 700, preallocateBytes = 0, recycleSegments = 0, textBytes } = options;
   const directory = await FsDirectory.open(folder);
-  const wal = await WalWriter.open(directory, { codec: textCodec, segmentBytes, preallocateBytes });
+  const wal = await WalWriter.open(directory, { codec: textCodec, segmentBytes, preallocateBytes, recycleSegments });
   try {
     return {
       found: countUnits(await textsInLog(directory), textBytes),

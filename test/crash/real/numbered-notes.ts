@@ -9,6 +9,7 @@ export interface NumberedOptions {
   /** Length of a WAL segment. Default 700. */
   readonly segmentBytes?: number;
   readonly preallocateBytes?: number;
+  readonly recycleSegments?: number;
   /** Length that texts are filled up to. Default: some characters, other ones for each unit. */
   readonly textBytes?: number;
 }

@@ -31,14 +31,14 @@ const order = defineProjection('order', {
 });
 
 export async function openNumberedStore(folder: string, options: NumberedOptions): Promise<Numbered> {
-  const { durability, segmentBytes = 700, preallocateBytes = 0, textBytes } = options;
+  const { durability, segmentBytes = 700, preallocateBytes = 0, recycleSegments = 0, textBytes } = options;
   const store = await openStore({
     dir: folder,
     aggregates: [Notes],
     projections: [order],
     durability,
     checkpoint: { records: Number.MAX_SAFE_INTEGER, retain: 2, changesAboveBytes: 1 },
-    files: { segmentBytes, preallocateBytes },
+    files: { segmentBytes, preallocateBytes, recycleSegments },
   });
   try {
     return {

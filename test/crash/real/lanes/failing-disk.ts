@@ -67,6 +67,7 @@ async function fail({ disk, mount, power }: Machine, round: number, tally: Tally
     durability: 'fsync',
     segmentBytes: random.pick([30_000, 1_000_000]),
     preallocateBytes: random.pick([0, 0, 100_000]),
+    recycleSegments: random.pick([0, 2]),
     // Pages of their own: one that is written again with what comes next would be saved by it.
     textBytes: random.pick([5000, 9000]),
   };

@@ -53,6 +53,7 @@ async function fill(at: string, disk: number, tally: Tally): Promise<void> {
       durability: disk % 2 === 0 ? 'fsync' : 'flush',
       segmentBytes: random.pick(byNames ? [700] : [3000, 20_000, 10_000_000]),
       preallocateBytes: random.pick([0, 0, 10_000]),
+      recycleSegments: random.pick([0, 2]),
       // Writes that reach over several pages, so that one of them ends in the middle.
       textBytes: random.pick([500, 2500, 9000]),
     };

@@ -57,6 +57,7 @@ async function live(mount: LoopMount, power: PowerSwitch, history: number, tally
     durability: history % 4 === 3 ? 'flush' : 'fsync',
     segmentBytes: random.pick([700, 5000, 100_000]),
     preallocateBytes: random.pick([0, 0, 16_384]),
+    recycleSegments: random.pick([0, 2]),
   };
   const promised = new Promised(path.join(mount.path, `data-${history}`), tally);
   const outside = path.dirname(mount.path);

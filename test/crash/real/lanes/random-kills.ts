@@ -37,6 +37,7 @@ async function live(folder: string, history: number, tally: Tally): Promise<void
     durability: history % 2 === 0 ? 'fsync' : 'flush',
     segmentBytes: random.pick([700, 3000, 40_000]),
     preallocateBytes: random.pick([0, 0, 700]),
+    recycleSegments: random.pick([0, 2]),
   };
   const promised = new Promised(path.join(folder, 'data'), tally);
   for (let kill = 0; kill < KILLS_OF_ONE; kill++) {
