@@ -251,23 +251,28 @@ describe('A file is not used again', () => {
     const begins = { resolve: (): void => undefined };
     const isHeld = new Promise<void>((resolve) => (begins.resolve = resolve));
     let goOn = (): void => undefined;
+    const cuts: SimulatedDisk[] = [];
     const held = new FaultyDirectory(disk, ({ kind, path: of }) => {
-      if (kind !== 'syncDirectory' || of !== 'wal' || !holding) return undefined;
-      holding = false;
+      if (isHolding) cuts.push(disk.afterPowerCut(loseEverything), disk.afterPowerCut(loseNothing));
+      if (kind !== 'syncDirectory' || of !== 'wal' || !isTruncating) return undefined;
+      isTruncating = false;
+      isHolding = true;
       begins.resolve();
       return { kind: 'wait', until: new Promise<void>((resolve) => (goOn = resolve)) };
     });
-    let holding = false;
+    let isTruncating = false;
+    let isHolding = false;
     const wal = await open(held);
     await append(wal, 9);
-    holding = true;
+    isTruncating = true;
     const truncation = truncate(wal, 6);
     await isHeld;
     // The segment has its spare name, which is not on the disk yet; meanwhile the log rolls.
     expect(await names(disk)).to.include('wal_1.log.spare');
     await append(wal, 2);
-    for (const cut of [loseEverything, loseNothing])
-      expect((await replayed(disk.afterPowerCut(cut), { mode: 'bestEffort' })).slice(-5)).to.deep.equal(entries(7, 11));
+    isHolding = false;
+    expect(cuts.length).to.be.greaterThan(10);
+    for (const left of cuts) expect(await replayed(left, { mode: 'bestEffort' })).to.include.members(entries(7, 9));
     goOn();
     await truncation;
     await wal.close();
