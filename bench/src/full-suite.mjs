@@ -9,6 +9,7 @@ import * as growthOfSubscribers from './scenarios/growth-subscribers.mjs';
 import * as importing from './scenarios/importing.mjs';
 import * as latency from './scenarios/latency.mjs';
 import * as replayMemory from './scenarios/replay-memory.mjs';
+import * as rolling from './scenarios/rolling.mjs';
 import { race } from './suite.mjs';
 
 /** @import { Context, Outcome, RaceTarget } from './scenario.js' */
@@ -52,6 +53,7 @@ export const GROUPS = [
   },
   { id: 'import', title: 'Loading the library', begin: (context) => importing.run(context, { atMost: 2 }) },
   { id: 'latency', title: 'Latency under load', begin: latency.run },
+  { id: 'rolling', title: 'Rolling under load', begin: rolling.run },
   { id: 'growth-log', title: 'Growth with the length of the log', begin: growthOfLog.run },
   { id: 'growth-state', title: 'Growth with the number of aggregates', begin: growthOfState.run },
   { id: 'growth-subscribers', title: 'Growth with the number of subscribers', begin: growthOfSubscribers.run },
