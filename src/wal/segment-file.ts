@@ -26,7 +26,7 @@ export interface SegmentPlan {
 
 const ZEROS_BYTES = 1024 * 1024;
 /** What a system says that has no room for more. */
-const FULL: readonly string[] = ['ENOSPC', 'EDQUOT', 'EFBIG'];
+const FULL: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 export class SegmentFile {
   readonly plan: SegmentPlan;
@@ -56,16 +56,11 @@ export class SegmentFile {
   }
 
   /** Takes over a segment that was opened and repaired; its bytes are synced, and it ends with them. */
-  static async adopt(
-    plan: SegmentPlan,
-    file: FileHandle,
-    end: number,
-    preallocateBytes: number,
-  ): Promise<SegmentFile> {
+  static async adopt(plan: SegmentPlan, file: FileHandle, end: number, preallocateBytes: number): Promise<SegmentFile> {
     try {
       return new SegmentFile(plan, file, { end, fileSize: await writeZeros(file, end, preallocateBytes) });
     } catch (error) {
-      const isFull = error instanceof StorageError && FULL.includes(error.errno ?? '');
+      const isFull = error instanceof StorageError && FULL.has(error.errno ?? '');
       if (!isFull) throw error;
       // A log on a full disk can be opened: it is the first thing to do about it.
       await file.truncate(end);

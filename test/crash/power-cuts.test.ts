@@ -213,7 +213,11 @@ const variants: readonly [name: string, options: WorkloadOptions, draws: number]
   ['segments of a sector', { segmentBytes: 400, preallocateBytes: 0, recycleSegments: 0, entryBytes: 60 }, 8],
   ['segments of several sectors', { segmentBytes: 3000, preallocateBytes: 0, recycleSegments: 0, entryBytes: 500 }, 12],
   ['preallocated segments', { segmentBytes: 1500, preallocateBytes: 2048, recycleSegments: 0, entryBytes: 300 }, 12],
-  ['segments that are used again', { segmentBytes: 1500, preallocateBytes: 0, recycleSegments: 2, entryBytes: 300 }, 12],
+  [
+    'segments that are used again',
+    { segmentBytes: 1500, preallocateBytes: 0, recycleSegments: 2, entryBytes: 300 },
+    12,
+  ],
 ];
 
 const everyMark = [

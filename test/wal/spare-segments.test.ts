@@ -147,7 +147,9 @@ describe('A segment that is used again', () => {
         ['datasync', bytes],
       ]);
     expect(steps.length).to.equal(20);
-    expect((await disk.stat(at))!.size).to.equal(size).and.to.equal(4200);
+    expect((await disk.stat(at))!.size)
+      .to.equal(size)
+      .and.to.equal(4200);
     await wal.close();
   });
 
@@ -216,10 +218,8 @@ describe('A segment that is used again', () => {
     await rejects(open(damaged), CorruptionError);
     // A write that the disk lost, so that the mark of the one before is there again.
     const lost = disk.copy();
-    await patch(
-      lost,
-      'wal/wal_4.log',
-      (bytes) => void bytes.set(afterFirst.subarray(HEADER + 100, HEADER + 100 + CONTROL), HEADER + 100),
+    await patch(lost, 'wal/wal_4.log', (bytes) =>
+      bytes.set(afterFirst.subarray(HEADER + 100, HEADER + 100 + CONTROL), HEADER + 100),
     );
     expect((await rejects(replayed(lost, { mode: 'bestEffort' }), CorruptionError)).entryId).to.equal(11);
     await rejects(open(lost), CorruptionError);

@@ -30,7 +30,9 @@ const contenders = {
     files: (segmentBytes) => ({ preallocateBytes: segmentBytes }),
   }),
   'used again': async () => ({
-    how: { rolling: `preallocateBytes and recycleSegments: ${SPARE_SEGMENTS} truncated segments are kept for new ones` },
+    how: {
+      rolling: `preallocateBytes and recycleSegments: ${SPARE_SEGMENTS} truncated segments are kept for new ones`,
+    },
     files: (segmentBytes) => ({ preallocateBytes: segmentBytes, recycleSegments: SPARE_SEGMENTS }),
   }),
 };

@@ -44,7 +44,8 @@ function staleBytes(disk: SimulatedDisk, path: string, offset: number): Uint8Arr
 function markPart(operation: DiskOperation | undefined, step: string, tally: Tally): void {
   if (operation === undefined) return;
   const segment = /^wal\/wal_(\d+)\.log$/.exec(operation.path)?.[1];
-  if ((operation.kind === 'remove' || operation.kind === 'rename') && segment !== undefined) tally.mark('crash in truncate');
+  if ((operation.kind === 'remove' || operation.kind === 'rename') && segment !== undefined)
+    tally.mark('crash in truncate');
   if (operation.path.endsWith('.spare')) tally.mark('crash in using a segment again');
   if (operation.path.startsWith('checkpoints')) tally.mark('crash in checkpoint');
   const makes = operation.kind === 'create' || (operation.kind === 'write' && operation.offset === 0);

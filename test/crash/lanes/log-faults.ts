@@ -16,7 +16,12 @@ import { randomOf } from '../../support/seed.js';
 import { expectKept, survive, Workload, type Promises, type WorkloadOptions } from '../../support/workload.js';
 import { Tally, type Lane } from './lane.js';
 
-export const workloadOptions: WorkloadOptions = { segmentBytes: 400, preallocateBytes: 0, recycleSegments: 0, entryBytes: 60 };
+export const workloadOptions: WorkloadOptions = {
+  segmentBytes: 400,
+  preallocateBytes: 0,
+  recycleSegments: 0,
+  entryBytes: 60,
+};
 const preallocated: WorkloadOptions = { ...workloadOptions, preallocateBytes: 512 };
 const recycling: WorkloadOptions = { ...preallocated, recycleSegments: 2 };
 
