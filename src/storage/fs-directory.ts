@@ -261,6 +261,8 @@ async function makeFolderDurable(absolute: string, again = false): Promise<void>
     await fs.promises.mkdir(absolute);
   } catch (error) {
     if (!(await isFolder(absolute))) {
+      if (errnoOf(error) === 'EEXIST')
+        throw new AlreadyExistsError('A file is where a folder should be', { path: absolute, cause: error });
       if (errnoOf(error) !== 'ENOENT' || again) throw error;
       // The parent may also have been made by somebody else just now.
       if (!(await isFolder(parent))) await makeFolderDurable(parent);

@@ -24,7 +24,7 @@ describe('the root of an FsDirectory', () => {
   it('is refused where a file is in the way', async () => {
     const file = path.join(temporaryFolder(), 'file');
     fs.writeFileSync(file, '');
-    await rejects(FsDirectory.open(file), AlreadyExistsError);
+    expect((await rejects(FsDirectory.open(file), AlreadyExistsError)).message).to.include('where a folder should be');
     expect((await rejects(FsDirectory.open(path.join(file, 'a/b')), StorageError)).errno).to.equal('ENOTDIR');
   });
 
