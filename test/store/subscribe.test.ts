@@ -82,7 +82,7 @@ describe('subscribe()', () => {
         await checkpoint;
       }
       expect(store.position).to.equal(300 + 8 * 150 + 4);
-      await until(() => readers.every((seen) => seen.at(-1) === store.position));
+      await until(() => facts.has(store.position) && readers.every((seen) => seen.at(-1) === store.position));
       const all = [...facts].sort((a, b) => a - b);
       expect(all).to.have.length(1500);
       for (const seen of readers) expect(seen).to.deep.equal(all.filter((position) => position >= seen[0]!));
