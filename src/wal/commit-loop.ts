@@ -192,7 +192,7 @@ export class CommitLoop {
       this.#staging.noteWatermark(plan);
     }
     const bytes = writer.length - from;
-    const markBytes = this.#segment.isUsedAgain ? CONTROL_FRAME_BYTES : 0;
+    const markBytes = this.#segment.hasRoomBehind(bytes) ? CONTROL_FRAME_BYTES : 0;
     if (markBytes > 0) {
       writer.restrict(markBytes);
       writer.reserve(markBytes);
@@ -247,7 +247,7 @@ export class CommitLoop {
     // Without entries in this segment there is nothing to seal: its header says what is durable.
     if (this.#sealed || durableId < plan.startEntryId) return;
     await this.#segment.sync();
-    const markBytes = this.#segment.isUsedAgain ? CONTROL_FRAME_BYTES : 0;
+    const markBytes = this.#segment.hasRoomBehind(CONTROL_FRAME_BYTES) ? CONTROL_FRAME_BYTES : 0;
     const frames = Buffer.alloc(CONTROL_FRAME_BYTES + markBytes);
     writeControlFrame(viewOf(frames), 0, CONTROL_SEAL, durableId, durableId, plan.salt);
     if (markBytes > 0)

@@ -13,8 +13,8 @@
 //
 // Why the salt: bytes of another segment, of an earlier life of the same blocks, or of a log that was stored as a
 // payload can never pass for frames of this segment. Why control frames: they say how far the log was known to be on
-// stable storage, which is what tells damage from an interrupted write. Why end marks: a file that is used again holds
-// bytes of its earlier life behind the log's end; the mark says that they are not a write that was interrupted.
+// stable storage, which is what tells damage from an interrupted write. Why end marks: a file that was preallocated or is
+// used again goes on behind the log's end; the mark says that what follows is not a write that was interrupted.
 
 import { crc32, crc32Behind } from '../bytes/crc32.js';
 import { readId, readU32, TWO_32, writeU32, writeU64 } from '../bytes/u64.js';

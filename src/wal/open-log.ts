@@ -206,7 +206,11 @@ async function adopt(
   const { header } = segment;
   const plan: SegmentPlan = { ...header, logId };
   return {
-    segment: await SegmentFile.adopt(plan, file, end.validEnd, preallocateBytes),
+    segment: await SegmentFile.adopt(plan, file, {
+      end: end.validEnd,
+      lastId: end.lastEntryId,
+      preallocateBytes,
+    }),
     fill: {
       plan,
       createdAt: createdAt === 0 ? now() : createdAt,

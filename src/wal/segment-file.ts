@@ -2,6 +2,9 @@
 // segment comes into being: header, sync, directory sync, and only then entries. So a segment whose header is damaged
 // never held an entry, and one that exists proves that the one before it was synced. A file that is used again gets its
 // header, and that synced, while it still has the name of a spare one.
+//
+// Where the file goes on behind the log's end, with zeros or with what it held in an earlier life, an end mark lies
+// between the two: so that nobody takes the rest for an interrupted write. The next append is written over it.
 
 import { viewOf } from '../bytes/view.js';
 import { AlreadyExistsError, StorageError } from '../errors/index.js';
@@ -33,8 +36,6 @@ export class SegmentFile {
   readonly path: string;
   /** Bytes in use; the file is longer where it was preallocated or is used again. */
   end: number;
-  /** Whether something of an earlier life may follow: then each write ends with an end mark. */
-  readonly isUsedAgain: boolean;
   readonly #file: FileHandle;
   #fileSize: number;
   #unsynced: boolean;
@@ -42,29 +43,35 @@ export class SegmentFile {
   private constructor(
     plan: SegmentPlan,
     file: FileHandle,
-    sizes: { readonly end: number; readonly fileSize: number },
-    isUsedAgain = false,
+    sizes: { readonly end: number; readonly fileSize: number; readonly unsynced: boolean },
   ) {
     this.plan = plan;
     this.path = file.path;
     this.#file = file;
     this.end = sizes.end;
-    this.isUsedAgain = isUsedAgain;
     this.#fileSize = sizes.fileSize;
-    // The zeros of a new one. They need no sync, but durable writes would be slow while they are not on the disk.
-    this.#unsynced = !isUsedAgain && this.#fileSize > this.end;
+    this.#unsynced = sizes.unsynced;
   }
 
-  /** Takes over a segment that was opened and repaired; its bytes are synced, and it ends with them. */
-  static async adopt(plan: SegmentPlan, file: FileHandle, end: number, preallocateBytes: number): Promise<SegmentFile> {
+  /** Takes over a segment that was opened and repaired; its bytes, up to entry `lastId`, are synced, and it ends with them. */
+  static async adopt(
+    plan: SegmentPlan,
+    file: FileHandle,
+    {
+      end,
+      lastId,
+      preallocateBytes,
+    }: { readonly end: number; readonly lastId: number; readonly preallocateBytes: number },
+  ): Promise<SegmentFile> {
     try {
-      return new SegmentFile(plan, file, { end, fileSize: await writeZeros(file, end, preallocateBytes) });
+      const fileSize = await preallocate(file, end, preallocateBytes, endMark(plan, lastId));
+      return new SegmentFile(plan, file, { end, fileSize, unsynced: fileSize > end });
     } catch (error) {
       const isFull = error instanceof StorageError && FULL.has(error.errno ?? '');
       if (!isFull) throw error;
       // A log on a full disk can be opened: it is the first thing to do about it.
       await file.truncate(end);
-      return new SegmentFile(plan, file, { end, fileSize: end });
+      return new SegmentFile(plan, file, { end, fileSize: end, unsynced: true });
     }
   }
 
@@ -85,9 +92,12 @@ export class SegmentFile {
       await file.datasync();
       await directory.syncDirectory(layout.folder);
       // Only behind a durable header: else a crash could leave a damaged one with something behind it, which is how a
-      // segment that held entries and was damaged later looks. The zeros go to the disk with the first entries.
-      const fileSize = await writeZeros(file, SEGMENT_HEADER_BYTES, options.preallocateBytes);
-      return new SegmentFile(plan, file, { end: SEGMENT_HEADER_BYTES, fileSize });
+      // segment that held entries and was damaged later looks. The zeros go to the disk with the first entries: they
+      // need no sync, but durable writes would be slow while they are on their way.
+      const end = SEGMENT_HEADER_BYTES;
+      const mark = endMark(plan, plan.startEntryId - 1);
+      const fileSize = await preallocate(file, end, options.preallocateBytes, mark);
+      return new SegmentFile(plan, file, { end, fileSize, unsynced: fileSize > end });
     } catch (error) {
       await file.close().catch(() => undefined);
       throw error;
@@ -104,14 +114,12 @@ export class SegmentFile {
     const path = layout.pathOf(plan.segmentId);
     // A rename would replace it.
     if ((await directory.stat(path)) !== undefined) throw new AlreadyExistsError('The file exists already', { path });
-    const head = Buffer.alloc(SEGMENT_HEADER_BYTES + CONTROL_FRAME_BYTES);
-    head.set(encodeSegmentHeader({ magic: layout.magic, ...plan }));
-    const before = plan.startEntryId - 1;
-    writeControlFrame(viewOf(head), SEGMENT_HEADER_BYTES, CONTROL_END, before, before, plan.salt);
+    const header = encodeSegmentHeader({ magic: layout.magic, ...plan });
+    const head = Buffer.concat([header, endMark(plan, plan.startEntryId - 1)]);
     const unnamed = await directory.open(spare, 'update');
     let fileSize: number;
     try {
-      fileSize = await unnamed.size();
+      fileSize = Math.max(head.length, await unnamed.size());
       await writeFully(unnamed, head, 0);
       await unnamed.datasync();
     } finally {
@@ -119,14 +127,19 @@ export class SegmentFile {
     }
     await renameDurable(directory, spare, path);
     const file = await directory.open(path, 'update');
-    return new SegmentFile(plan, file, { end: SEGMENT_HEADER_BYTES, fileSize }, true);
+    return new SegmentFile(plan, file, { end: SEGMENT_HEADER_BYTES, fileSize, unsynced: false });
   }
 
-  /** `markBytes`: so many of them, the last, are an end mark, which the next append is written over. */
-  async append(bytes: Uint8Array, markBytes = 0): Promise<void> {
+  /** Whether there will be room behind so many bytes more: then they have to be followed by an end mark. */
+  hasRoomBehind(bytes: number): boolean {
+    return this.end + bytes < this.#fileSize;
+  }
+
+  /** `markBytes`: so many of them, the last, are an end mark. */
+  async append(bytes: Uint8Array, markBytes: number): Promise<void> {
     this.#unsynced = true;
     await writeFully(this.#file, bytes, this.end);
-    this.end += bytes.length - markBytes;
+    this.#appended(bytes.length, markBytes);
   }
 
   /** Whether {@link appendDurably} may be used: it syncs the new bytes only, so there must be no others to sync. */
@@ -135,10 +148,10 @@ export class SegmentFile {
   }
 
   /** {@link append} and {@link sync} in one step. */
-  async appendDurably(bytes: Uint8Array, markBytes = 0): Promise<void> {
+  async appendDurably(bytes: Uint8Array, markBytes: number): Promise<void> {
     this.#unsynced = true;
     await writeFullyDurably(this.#file, bytes, this.end);
-    this.end += bytes.length - markBytes;
+    this.#appended(bytes.length, markBytes);
     this.#unsynced = false;
   }
 
@@ -161,13 +174,28 @@ export class SegmentFile {
   close(): Promise<void> {
     return this.#file.close();
   }
+
+  #appended(bytes: number, markBytes: number): void {
+    this.end += bytes - markBytes;
+    this.#fileSize = Math.max(this.#fileSize, this.end + markBytes);
+  }
 }
 
-/** Fills a file that ends at `from` up to `size`. Returns the size it has then. */
-async function writeZeros(file: FileHandle, from: number, size: number): Promise<number> {
-  if (size <= from) return from;
-  const zeros = Buffer.alloc(Math.min(ZEROS_BYTES, size - from));
-  for (let at = from; at < size; at += zeros.length)
-    await writeFully(file, zeros.subarray(0, Math.min(zeros.length, size - at)), at);
-  return size;
+function endMark(plan: SegmentPlan, lastId: number): Uint8Array {
+  const mark = Buffer.alloc(CONTROL_FRAME_BYTES);
+  writeControlFrame(viewOf(mark), 0, CONTROL_END, lastId, lastId, plan.salt);
+  return mark;
+}
+
+/** Writes the end mark behind what is in the file, and zeros up to `size`. Returns the size that the file has then. */
+async function preallocate(file: FileHandle, end: number, size: number, mark: Uint8Array): Promise<number> {
+  if (size <= end) return end;
+  const fileSize = Math.max(size, end + mark.length);
+  const piece = Buffer.alloc(Math.min(ZEROS_BYTES, fileSize - end));
+  piece.set(mark);
+  for (let at = end; at < fileSize; at += piece.length) {
+    await writeFully(file, piece.subarray(0, Math.min(piece.length, fileSize - at)), at);
+    if (at === end) piece.fill(0, 0, mark.length);
+  }
+  return fileSize;
 }

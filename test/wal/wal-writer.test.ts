@@ -19,6 +19,7 @@ import { FaultyDirectory, SimulatedDisk } from 'cairnlog/testing';
 import { expect } from 'chai';
 import { directoryOf, imageOf, put, sameImage } from '../support/image.js';
 import { recorded } from '../support/recorded.js';
+import { patch } from '../support/raw-files.js';
 import { rejects, throws } from '../support/rejects.js';
 import { bytesOf } from '../support/seed.js';
 import { temporaryDirectory } from '../support/temporary-folder.js';
@@ -601,12 +602,44 @@ describe('WalWriter preallocates', () => {
     const left = await directoryOf(await imageOf(directory));
     expect(await size(left, 1)).to.equal(500);
     const wal = await WalWriter.open(left, { codec });
-    expect(wal.opened.tornTail).to.deep.include({ offset: 40 + 19, bytes: 500 - 59, path: 'wal/wal_1.log' });
-    expect(wal.opened.tornTail?.reason).to.include('zeros');
+    // There is an end mark behind it: nothing was interrupted.
+    expect(wal.opened.tornTail).to.equal(undefined);
+    expect(await size(left, 1)).to.equal(40 + 19);
     await wal.appendDurable('two');
     await wal.close();
     expect(await contents(left)).to.deep.equal(['1 one', '2 two']);
     await dead.close();
+  });
+
+  it('and when zeros are all that is left of what came next, they are a torn tail', async () => {
+    const directory = new MemoryDirectory();
+    const dead = await WalWriter.open(directory, { codec, preallocateBytes: 500 });
+    await dead.appendDurable('one');
+    const left = await directoryOf(await imageOf(directory));
+    await dead.close();
+    await patch(left, 'wal/wal_1.log', (bytes) => void bytes.fill(0, 40 + 19));
+    const wal = await WalWriter.open(left, { codec });
+    expect(wal.opened.tornTail).to.deep.include({ offset: 40 + 19, bytes: 500 - 59, path: 'wal/wal_1.log' });
+    expect(wal.opened.tornTail?.reason).to.include('zeros');
+    await wal.close();
+    expect(await contents(left)).to.deep.equal(['1 one']);
+  });
+
+  it('and a strict reader beside it sees a log that ends whole, from the first moment on', async () => {
+    const directory = new MemoryDirectory();
+    const wal = await WalWriter.open(directory, { codec, preallocateBytes: 500, segmentBytes: 500 });
+    const seen: string[] = [];
+    for (let entry = 1; entry <= 60; entry++) {
+      expect(await contents(directory)).to.deep.equal(seen);
+      await wal.appendDurable(`entry ${entry}`);
+      seen.push(`${entry} entry ${entry}`);
+    }
+    expect(wal.currentSegmentId).to.be.greaterThan(5);
+    await wal.close();
+    const again = await WalWriter.open(directory, { codec, preallocateBytes: 500, segmentBytes: 500 });
+    expect(await contents(directory)).to.deep.equal(seen);
+    await again.close();
+    expect(await contents(directory)).to.deep.equal(seen);
   });
 });
 

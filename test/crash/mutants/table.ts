@@ -295,10 +295,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'writes the new header only once the segment has its name',
     file: 'wal/segment-file.js',
-    find: `            fileSize = await unnamed.size();
-            await writeFully(unnamed, head, 0);`,
-    replace: `            fileSize = await unnamed.size();
-            await renameDurable(directory, spare, path);
+    find: `            await writeFully(unnamed, head, 0);`,
+    replace: `            await renameDurable(directory, spare, path);
             await writeFully(unnamed, head, 0);`,
     killedBy: logScripts,
   },
@@ -312,10 +310,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: 'writes no end mark',
     file: 'wal/commit-loop.js',
-    find: `        const markBytes = this.#segment.isUsedAgain ? CONTROL_FRAME_BYTES : 0;
-        if (markBytes`,
-    replace: `        const markBytes = 0;
-        if (markBytes`,
+    find: `        const markBytes = this.#segment.hasRoomBehind(bytes) ? CONTROL_FRAME_BYTES : 0;`,
+    replace: `        const markBytes = 0;`,
     killedBy: {
       file: 'wal/spare-segments.test.ts',
       title:
