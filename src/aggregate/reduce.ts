@@ -11,8 +11,11 @@ import { checkState } from './plain-state.js';
 
 export type { Draft } from 'immer';
 
-/** The state after `event`, which gets frozen. Throws {@link ReducerError} with the reducer's error as its cause. */
-export function reduce<S>(definition: AggregateDefinition<S>, state: S, event: Event): S {
+/**
+ * The state after `event`, which gets frozen. Throws {@link ReducerError} with the reducer's error as its cause.
+ * `mayReturn`: the reducer may return the next state instead of changing the draft.
+ */
+export function reduce<S>(definition: AggregateDefinition<S>, state: S, event: Event, mayReturn = true): S {
   const reducer = definition.reducers.get(event.type);
   if (reducer === undefined)
     throw new ReducerError(
@@ -24,7 +27,10 @@ export function reduce<S>(definition: AggregateDefinition<S>, state: S, event: E
   let isFinished = false;
   try {
     const returned = (reducer as (draft: unknown, event: Event) => unknown)(draft, Object.freeze(event));
-    if (typeof returned === 'object' && returned !== null) takeReturned(draft, state, returned);
+    if (typeof returned === 'object' && returned !== null) {
+      refusePromise(returned);
+      if (mayReturn) takeReturned(draft, state, returned);
+    }
     isFinished = true;
     const next = finishDraft(draft) as S & object;
     return checkState(next, state) ? withoutNegativeZeros(next) : next;
@@ -46,17 +52,26 @@ export function reduce<S>(definition: AggregateDefinition<S>, state: S, event: E
 /** Of a reducer that returned a promise. */
 class AsyncError extends Error {}
 
+function refusePromise(returned: object): void {
+  if (typeof (returned as { then?: unknown }).then !== 'function') return;
+  // Whatever it comes to, nobody waits for it.
+  if (returned instanceof Promise) returned.catch(() => undefined);
+  throw new AsyncError();
+}
+
 /**
  * An object that a reducer returned without touching the draft is the next state, as in Redux. In every other case what
- * it returned is ignored: arrow functions return whatever they assigned last.
+ * it returned is ignored: arrow functions return whatever they assigned last, also where that changed nothing because
+ * the state held the very same object.
  */
 function takeReturned(draft: Draft<object>, state: unknown, returned: object): void {
-  if (typeof (returned as { then?: unknown }).then === 'function') {
-    // Whatever it comes to, nobody waits for it.
-    if (returned instanceof Promise) returned.catch(() => undefined);
-    throw new AsyncError();
-  }
   if (isDraft(returned) || Array.isArray(returned) !== Array.isArray(state) || current(draft) !== state) return;
+  // Whatever a state holds is frozen.
+  if (Object.isFrozen(returned) && holds(state, returned)) return;
+  const prototype: unknown = Object.getPrototypeOf(returned);
+  if (!Array.isArray(returned) && prototype !== Object.prototype && prototype !== null)
+    // In place of the state, its fields would be taken for those of the state.
+    throw new EncodeError(`it returned an instance of ${returned.constructor?.name || 'a class'}`);
   if (Array.isArray(returned)) {
     (draft as unknown[]).length = 0;
     for (const item of returned as unknown[]) (draft as unknown[]).push(item);
@@ -65,6 +80,12 @@ function takeReturned(draft: Draft<object>, state: unknown, returned: object): v
   for (const key of Object.keys(draft))
     if (!Object.hasOwn(returned, key)) delete (draft as Record<string, unknown>)[key];
   Object.assign(draft, returned);
+}
+
+/** Whether `wanted` is `value`, or lies somewhere inside it. */
+function holds(value: unknown, wanted: object): boolean {
+  if (value === wanted) return true;
+  return typeof value === 'object' && value !== null && Object.values(value).some((field) => holds(field, wanted));
 }
 
 function discard(draft: Draft<object>): void {

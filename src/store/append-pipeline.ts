@@ -245,13 +245,12 @@ export class AppendPipeline {
   }
 
   /**
-   * Refuses what comes from now on, and waits for what is in flight. Rejects with the store's failure if nobody was told
-   * of it yet, as when everybody was acknowledged at once.
+   * Waits for what is in flight, and for those who wait for room: they have asked before. Then refuses what comes. Rejects
+   * with the store's failure if nobody was told of it yet, as when everybody was acknowledged at once.
    */
   async close(): Promise<void> {
-    this.#closed = true;
-    for (const waiter of this.#roomWaiters.splice(0)) waiter.reject(new ClosedError('The store is closed'));
     while (this.#running !== undefined) await this.#running;
+    this.#closed = true;
     if (this.failure !== undefined && !this.#failureTold) throw this.#tell(this.failure);
   }
 

@@ -6,6 +6,7 @@ import { ByteReader } from '../bytes/byte-reader.js';
 import type { AggregateDefinition } from '../aggregate/index.js';
 import { copyPlainData, deepFreeze } from '../codec/index.js';
 import {
+  EncodeError,
   CairnError,
   DecodeError,
   FormatError,
@@ -312,11 +313,15 @@ function applyAt(state: StoreState, entry: StoreEntry, position: number): void {
     const record = currentRecord(state.types, entry, position);
     for (const fold of state.projections.values()) fold.fold(record);
   } catch (cause) {
-    throw new RecoveryError(`Applying an entry failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
-      entryId: position,
-      cause,
-    });
+    throw notApplied(position, cause);
   }
+}
+
+function notApplied(position: number, cause: unknown): RecoveryError {
+  return new RecoveryError(`Applying an entry failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    entryId: position,
+    cause,
+  });
 }
 
 /** Takes checkpoints in, and decides what of them can be used by the program as it is now. */
@@ -368,7 +373,11 @@ class Restoring {
     const cell = cells.of(entry.stream);
     if (cell.definition !== undefined && this.#rebuildTypes.has(cell.definition.name)) {
       cells.keep(cell);
-      cells.commit(cell, advance(cell, cell.committed, entry));
+      try {
+        cells.commit(cell, advance(cell, cell.committed, entry));
+      } catch (cause) {
+        throw notApplied(position, cause);
+      }
     }
     if (this.#late.size === 0) return;
     const record = currentRecord(types, entry, position);
@@ -431,8 +440,9 @@ class Restoring {
 
   #takeStream(stream: string, version: number, state: unknown): void {
     const { cells, types } = this.#state;
-    const name = types.ofStream(stream)?.name;
-    if (name === undefined) return cells.restore(stream, { version, state: undefined });
+    const definition = types.ofStream(stream);
+    if (definition === undefined) return cells.restore(stream, { version, state: undefined });
+    const { name } = definition;
     if (this.#newTypes.has(name)) {
       if (this.#firstPosition > 1)
         throw new RecoveryError(
@@ -445,7 +455,10 @@ class Restoring {
     }
     if (this.#rebuildTypes.has(name)) return;
     const steps = this.#migrations.get(name);
-    cells.restore(stream, { version, state: steps === undefined ? deepFreeze(state) : migrated(steps, stream, state) });
+    cells.restore(stream, {
+      version,
+      state: steps === undefined ? deepFreeze(state) : migrated(steps, definition, stream, state),
+    });
   }
 
   #rebuildAll(name: string, into: Set<string>): void {
@@ -531,10 +544,17 @@ class Restoring {
   }
 }
 
-function migrated(steps: readonly ((state: never) => unknown)[], stream: string, state: unknown): unknown {
+function migrated(
+  steps: readonly ((state: never) => unknown)[],
+  { initial }: AggregateDefinition,
+  stream: string,
+  state: unknown,
+): unknown {
   let next = state;
   try {
     for (const step of steps) next = step(next as never);
+    if (typeof next !== 'object' || next === null || Array.isArray(next) !== Array.isArray(initial))
+      throw new EncodeError(`the migration made ${next === null ? 'null' : typeof next} of it, and no state`);
     return copyPlainData(next);
   } catch (cause) {
     throw new RecoveryError(

@@ -383,6 +383,8 @@ export class EventStore {
     checks: NonNullable<AppendOptions['checks']>,
     { count, durability, metadata, commandId }: AppendCall,
   ): Promise<Appended> {
+    // First of all: it may be a function of the program's own, and what it appends comes before this.
+    const recordedAt = this.#parts.now();
     for (const { stream, expectedVersion } of checks)
       checkVersion(stream, expectedVersion, this.#state.cells.of(stream).pending.version);
     const cells = new Map<string, Cell>();
@@ -403,9 +405,12 @@ export class EventStore {
       resolve: ignore,
       reject: ignore,
     };
-    const facts = { durability, metadata, recordedAt: this.#parts.now() };
-    const append = new StreamsAppend(this.#state.cells, facts, told);
+    const append = new StreamsAppend(this.#state.cells, { durability, metadata, recordedAt }, told);
     for (const { cell, events } of parts) append.add(cell, events);
+    if (this.#pipeline.lastPosition + 1 !== firstPosition)
+      throw new InvalidArgumentError(
+        'A reducer has appended to the store. Reducers only change their draft: decide in a command, or in a subscriber',
+      );
     if (commandId !== undefined) append.addBehind(receiptOfAppend(commandId, appended));
     return new Promise((resolve, reject) => {
       told.resolve = () => resolve(appended);
@@ -511,7 +516,7 @@ export class EventStore {
     this.#checkReadable();
     const { signal } = options;
     const filter = recordFilter(options.filter, this.#parts.types);
-    return new Tail(this.#tails, { from: this.#from(options.from), filter, signal, name: 'a tail' }).records();
+    return new Tail(this.#tails, { from: this.#from(options.from), filter, signal, name: 'a tail' }).leavable();
   }
 
   /**
@@ -882,10 +887,12 @@ export class EventStore {
       const answered =
         commandId === undefined ? undefined : this.#answered<Executed<R>>(stream, commandId, command.durability);
       if (answered !== undefined) return answered;
+      command.recordedAt = this.#parts.now();
       const before = found.isKept ? found : cells.of(stream);
       const { version } = before.pending;
       checkVersion(stream, command.expectedVersion, version);
       const { emitted, result } = this.#decide(command, before.pending);
+      const receipt = commandId === undefined ? undefined : { commandId, result: copyResult(result, commandId) };
       // The command itself may have made something else append to this stream; a new stream has its cell from that.
       const cell = before.isKept ? before : cells.of(stream);
       if (cell.pending.version !== version) {
@@ -893,10 +900,9 @@ export class EventStore {
         if (attempt >= command.retry) throw new ConcurrencyError(stream, version, cell.pending.version);
         continue;
       }
-      if (commandId === undefined) return this.#stageCommand(command, cell, emitted, undefined, result);
-      const receipt = { commandId, result: copyResult(result, commandId) };
+      if (receipt === undefined) return this.#stageCommand(command, cell, emitted, undefined, result);
       const executed = this.#stageCommand(command, cell, emitted, receipt, receipt.result as R);
-      return this.#answer(stream, commandId, command.durability, executed);
+      return this.#answer(stream, receipt.commandId, command.durability, executed);
     }
   }
 
@@ -933,7 +939,6 @@ export class EventStore {
       return this.#pipeline.settled(command.durability).then(() => executed);
     }
     return new Promise((resolve, reject) => {
-      command.recordedAt = this.#parts.now();
       const append = new StreamsAppend(this.#state.cells, command, {
         commit: this.#show,
         resolve: ({ lastPosition }) => resolve({ version, position: lastPosition, result }),

@@ -127,7 +127,7 @@ export class ProjectionFold<S extends object = object> {
     const { name, on, filter } = this.definition;
     try {
       if (on.has(record.type) && (filter === undefined || filter(record)))
-        this.state = reduce(this.#aggregate, this.state, record as never) as ReadonlyState<S>;
+        this.state = reduce(this.#aggregate, this.state, record as never, false) as ReadonlyState<S>;
     } catch (error) {
       const cause = error instanceof ReducerError && error.cause !== undefined ? error.cause : error;
       const message = cause instanceof Error ? cause.message : String(cause);

@@ -119,6 +119,20 @@ export class Tail {
     if (this.#ended?.error !== undefined) throw this.#ended.error;
   }
 
+  /**
+   * {@link records}, for a consumer that may leave while it waits for the next one. A generator by itself hears of that
+   * only when there is one.
+   */
+  leavable(): AsyncGenerator<StoredRecord, void, undefined> {
+    const records = this.records();
+    const leave = records.return.bind(records);
+    records.return = () => {
+      this.#end(undefined, true);
+      return leave();
+    };
+    return records;
+  }
+
   #begin(): void {
     const { feed, holds } = this.#source;
     const { signal, name } = this.#options;

@@ -119,6 +119,33 @@ describe('Reducers', () => {
       expect(await after(() => returned)).to.deep.equal(base);
   });
 
+  it('may assign what a field holds already: that is no next state', async () => {
+    const { nested } = base as { nested: object };
+    const EMPTY = {};
+    for (const [reducer, expected] of [
+      [(state: Loose) => (state['nested'] = nested), base],
+      [(state: Loose) => (state['extra'] = EMPTY), { ...base, extra: {} }],
+    ] as const) {
+      const { aggregate, dir, store } = await storeWith(reducer);
+      for (let i = 0; i < 3; i++) await store.execute(aggregate, 'p', (probe) => probe.emit('Happened', {}));
+      expect((await store.load(aggregate, 'p')).state).to.deep.equal(expected);
+      await store.close();
+      const again = await openStore({ dir, aggregates: [aggregate] });
+      expect((await again.load(aggregate, 'p')).state).to.deep.equal(expected);
+      await again.close();
+    }
+  });
+
+  it('are refused where they return what is no state', async () => {
+    class Money {
+      amount = 1;
+    }
+    for (const returned of [new Map([['a', 1]]), new Set([1]), new Date(0), /x/, new Money(), new Error('no')]) {
+      const { message } = await failure(() => returned);
+      expect(message).to.include('not plain data').and.to.include(`instance of ${returned.constructor.name}`);
+    }
+  });
+
   it('that throw leave the state as it was, also after a change', async () => {
     const cause = new RangeError('no');
     const error = await failure((state: { count: number }) => {

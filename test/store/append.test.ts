@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import {
   ANY,
   ConcurrencyError,
+  defineAggregate,
   InvalidArgumentError,
   MemoryDirectory,
   NO_STREAM,
@@ -13,6 +14,7 @@ import {
   STREAM_EXISTS,
   TruncatedError,
   type AppendOptions,
+  type Event,
   type EventStore,
   type StreamAppend,
 } from 'cairnlog';
@@ -333,5 +335,73 @@ describe('append', () => {
       );
       await store.close().catch(() => undefined);
     });
+  });
+});
+
+describe('A reducer or a clock that appends', () => {
+  const appends = (stream: string): { type: string; data: object }[] => [{ type: 'Noted', data: { stream } }];
+
+  it('is refused, where it is a reducer: no version comes twice, and positions are those that were told', async () => {
+    for (const stream of ['meddler-a', 'elsewhere']) {
+      let meddle: (() => unknown) | undefined;
+      const Meddler = defineAggregate('meddler', {
+        initial: { sum: 0 },
+        reduce: {
+          Added: (state: { sum: number }, { data }: Event<'Added', { by: number }>) => {
+            state.sum += data.by;
+            const call = meddle;
+            meddle = undefined;
+            call?.();
+          },
+          Noted: () => undefined,
+        },
+      });
+      const dir = new MemoryDirectory();
+      const store = await openStore({ dir, aggregates: [Meddler] });
+      let inner: Promise<unknown> | undefined;
+      meddle = () => (inner = store.append([{ stream, events: appends(stream) }]));
+      const outer = store.append([{ stream: 'meddler-a', events: [{ type: 'Added', data: { by: 10 } }] }]);
+      expect((await rejects(outer, InvalidArgumentError)).message).to.include('A reducer has appended');
+      await inner;
+      const records = await collect(store.readAll());
+      expect(records.map((record) => [record.stream, record.version])).to.deep.equal([[stream, 1]]);
+      const live = await store.load(Meddler, 'a');
+      await store.close();
+      const again = await openStore({ dir, aggregates: [Meddler] });
+      expect(await again.load(Meddler, 'a')).to.deep.equal(live);
+      await again.close();
+    }
+  });
+
+  it('comes first, where it is the clock', async () => {
+    const dir = new MemoryDirectory();
+    let meddle = false;
+    const store = await openStore({
+      dir,
+      aggregates: [Account],
+      now: () => {
+        if (meddle) {
+          meddle = false;
+          void store.append([{ stream: 'account-a', events: [deposit(1)] }]);
+        }
+        return 0;
+      },
+    });
+    meddle = true;
+    const appended = await store.append([{ stream: 'account-a', events: [deposit(10)] }]);
+    expect([appended.firstPosition, appended.versions.get('account-a')]).to.deep.equal([2, 2]);
+    meddle = true;
+    const executed = await store.execute(Account, 'a', (account) => account.deposit(100));
+    expect(executed).to.include({ version: 4, position: 4 });
+    meddle = true;
+    await rejects(
+      store.append([{ stream: 'account-a', expectedVersion: 4, events: [deposit(1000)] }]),
+      ConcurrencyError,
+    );
+    expect(await balances(store, 'a')).to.deep.equal([113]);
+    await store.close();
+    const again = await openStore({ dir, aggregates: [Account] });
+    expect(await balances(again, 'a')).to.deep.equal([113]);
+    await again.close();
   });
 });

@@ -3,6 +3,7 @@ import {
   Aggregate,
   AggregateRoot,
   Command,
+  defineAggregate,
   defineProjection,
   InvalidArgumentError,
   MemoryDirectory,
@@ -179,6 +180,37 @@ describe('A higher version of an aggregate', () => {
     const { message } = await refused<Error>(dir, open, RecoveryError as never);
     expect(message).to.include('version 1 to 3').and.to.include('@MigratesState(2)');
     expect(message).to.match(/log begins with position \d+/);
+  });
+
+  it('is refused when it is made anew and a reducer throws, with the record named', async () => {
+    const dir = await written(true);
+    const Throwing = defineAggregate('counter', {
+      version: 2,
+      initial: { count: 0 },
+      reduce: {
+        Counted: () => {
+          throw new Error('cannot be done');
+        },
+      },
+    });
+    const open = (): Promise<EventStore> => openStore({ dir, aggregates: [Throwing] });
+    const error = await refused<RecoveryError>(dir, open, RecoveryError as never);
+    expect(error.entryId).to.equal(1);
+    expect(error.message).to.include('cannot be done');
+  });
+
+  it('is refused when its migration makes no state', async () => {
+    for (const made of [null, 5, 'text', [], undefined]) {
+      const dir = await written(false);
+      const Broken = defineAggregate('counter', {
+        version: 2,
+        initial: { count: 0 },
+        reduce: { Counted: () => undefined },
+        migrate: { 1: () => made as never },
+      });
+      const open = (): Promise<EventStore> => openStore({ dir, aggregates: [Broken] });
+      expect((await refused<Error>(dir, open, RecoveryError as never)).message).to.include('no state');
+    }
   });
 
   it('is refused when its migration throws, with the stream named', async () => {

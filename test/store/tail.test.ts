@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { Readable } from 'node:stream';
 import { ClosedError, MemoryDirectory, openStore, TruncatedError, type StoredRecord } from 'cairnlog';
 import { Counted } from '../support/counted.js';
 import { rejects, throws } from '../support/rejects.js';
@@ -28,6 +29,25 @@ describe('tail()', () => {
     await addFacts(store, 1);
     expect(((await next).value as StoredRecord).position).to.equal(6);
     await tail.return();
+    await store.close();
+  });
+
+  it('ends at once when it is left while it waits for the next record, and lets the log go', async () => {
+    const store = await openSmall({ dir: new MemoryDirectory() });
+    await addFacts(store, 5);
+    const tail = store.tail();
+    const next = tail.next();
+    await quiet();
+    expect(await tail.return()).to.deep.equal({ done: true, value: undefined });
+    expect(await next).to.deep.equal({ done: true, value: undefined });
+    const stream = Readable.from(store.tail());
+    stream.resume();
+    await quiet();
+    stream.destroy();
+    await new Promise((resolve) => stream.once('close', resolve));
+    const { kept } = await store.truncate({ dryRun: true });
+    for (const { heldBy } of kept) expect(heldBy.join()).to.not.include('tail');
+    expect(await store.tail().return()).to.deep.equal({ done: true, value: undefined });
     await store.close();
   });
 
