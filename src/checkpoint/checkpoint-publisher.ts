@@ -21,6 +21,7 @@ import {
   type WalEntry,
   type WalWriter,
 } from '../wal/index.js';
+import { Turns } from '../wal/turns.js';
 import { CheckpointFile } from './checkpoint-file.js';
 import {
   CHECKPOINT_FOLDER,
@@ -62,6 +63,9 @@ export interface PublishResult {
   readonly truncation: TruncateReport;
 }
 
+/** One at a time for each log: each clears away what an interrupted one has left. */
+const publications = new Turns();
+
 /**
  * Publishes checkpoints of state that was made from a log.
  *
@@ -94,16 +98,23 @@ export class CheckpointPublisher<E, T> {
    * Rejects with `InvalidArgumentError` for a position that the log has not reached or that is older than the newest
    * checkpoint, `CorruptionError` if the file does not read back as it was written, `StorageError` when the disk
    * refuses; the log and all older checkpoints are as before.
+   *
+   * Calls for one log follow one another, whichever publishers they are made on.
    */
   async publish(items: Iterable<T> | AsyncIterable<T>, lastAppliedId: number): Promise<PublishResult> {
-    const { wal, codec, truncate = {} } = this.#options;
-    const { directory, logId } = wal;
+    const { wal } = this.#options;
     const state = Symbol.iterator in items ? [...items] : items;
     checkId(lastAppliedId, 'lastAppliedId', 1);
     if (lastAppliedId > wal.lastEntryId)
       throw new InvalidArgumentError(
         `A checkpoint of entry ${lastAppliedId} is ahead of the log, which ends with ${wal.lastEntryId}`,
       );
+    return publications.take(wal, () => this.#publish(state, lastAppliedId));
+  }
+
+  async #publish(state: Iterable<T> | AsyncIterable<T>, lastAppliedId: number): Promise<PublishResult> {
+    const { wal, codec, truncate = {} } = this.#options;
+    const { directory, logId } = wal;
     await makeDirectoryDurable(directory, CHECKPOINT_FOLDER);
     const newest = (await listCheckpoints(directory)).find(({ info }) => info?.logId === logId);
     if (newest !== undefined && newest.lastAppliedId > lastAppliedId)

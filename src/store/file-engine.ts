@@ -69,6 +69,10 @@ export async function openFileEngine(directory: Directory, options: FileEngineOp
 export async function prepareFileEngine(directory: Directory, options: FileEngineOptions = {}): Promise<Engine> {
   const { archive, ...walOptions } = options;
   if (archive !== undefined) checkArchive(archive);
+  if (archive !== undefined && options.recycleSegments !== undefined && options.recycleSegments > 0)
+    throw new InvalidArgumentError(
+      'archive moves every segment away, so there is none for recycleSegments to use again. Leave out one of the two',
+    );
   const checkpoints = new FileCheckpoints(directory, () => log?.isBusy === true);
   let log: FileLog | undefined;
   // What checkpoints prove about the log is known only once both were read; reading them needs no lock.

@@ -242,6 +242,7 @@ class FaultyHandle implements FileHandle {
   async close(): Promise<void> {
     // The handle is gone either way, as a descriptor is when close reports an error.
     await this.#inner.close();
-    this.#check({ kind: 'close', path: this.path });
+    const limit = this.#check({ kind: 'close', path: this.path });
+    if (limit?.until !== undefined) await limit.until;
   }
 }

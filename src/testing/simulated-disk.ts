@@ -235,6 +235,8 @@ export class SimulatedDisk implements Directory {
     if (this.#names.get(target)?.kind === 'directory')
       throw new StorageError('A folder is where a file should be', { path: target });
     this.#needParent(target);
+    // Two names of one file: then rename(2) does nothing, and says that all is well.
+    if (source !== target && this.#names.get(target) === inode) return;
     this.#change({ kind: 'rename', path: source, to: target }, inode);
   }
 

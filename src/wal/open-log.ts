@@ -201,7 +201,7 @@ async function prepareLocked(
 async function adopt(
   { file, end, segment, createdAt }: Examined,
   logId: number,
-  { now, preallocateBytes }: OpenLogOptions,
+  { now, preallocateBytes, recycleSegments }: OpenLogOptions,
 ): Promise<Omit<OpenedLog, 'lock' | 'report' | 'spares'>> {
   const { header } = segment;
   const plan: SegmentPlan = { ...header, logId };
@@ -213,7 +213,8 @@ async function adopt(
     }),
     fill: {
       plan,
-      createdAt: createdAt === 0 ? now() : createdAt,
+      // A file that is used again is older than the segment that is in it.
+      createdAt: createdAt === 0 || recycleSegments > 0 ? now() : createdAt,
       bytes: end.validEnd,
       hasEntries: end.lastEntryId >= header.startEntryId,
     },

@@ -4,7 +4,7 @@
 import { allocate } from '../bytes/allocate.js';
 import { crc32 } from '../bytes/crc32.js';
 import { readU32, readU64 } from '../bytes/u64.js';
-import { CairnError } from '../errors/index.js';
+import { CairnError, NotFoundError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import { readFully } from '../storage/index.js';
 import {
@@ -89,7 +89,12 @@ async function salvageSegment(
   begins: (startEntryId: number) => void,
   found: (entry: SalvagedEntry) => void,
 ): Promise<Loss | undefined> {
-  const file = await directory.open(path, 'read');
+  const file = await directory.open(path, 'read').catch((error: unknown) => {
+    // A writer beside this has truncated it.
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  });
+  if (file === undefined) return undefined;
   try {
     const size = await file.size();
     const first = Buffer.alloc(Math.min(SEGMENT_HEADER_BYTES, size));

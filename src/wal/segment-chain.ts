@@ -4,7 +4,13 @@
 import { CorruptionError, FormatError, NotFoundError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import { readFully } from '../storage/index.js';
-import { damagedHeader, decodeSegmentHeader, SEGMENT_HEADER_BYTES, type SegmentHeader } from './format.js';
+import {
+  damagedHeader,
+  decodeSegmentHeader,
+  SEGMENT_HEADER_BYTES,
+  type SegmentHeader,
+  type TornHeader,
+} from './format.js';
 import { isZeroToEnd } from './frame-scanner.js';
 import type { LogLayout, SegmentFile } from './layout.js';
 
@@ -124,8 +130,9 @@ async function readHeader(
   const file = await directory.open(path, 'read');
   try {
     const bytes = Buffer.alloc(SEGMENT_HEADER_BYTES);
-    const read = await readFully(file, bytes, 0);
-    const header = decodeSegmentHeader(bytes.subarray(0, read), layout.magic, path);
+    const read = async (): Promise<SegmentHeader | TornHeader> =>
+      decodeSegmentHeader(bytes.subarray(0, await readFully(file, bytes, 0)), layout.magic, path);
+    let header = await read();
     // A file that is used again gets its new header under another name.
     const isItself = !('torn' in header) && header.segmentId === segmentId;
     if (!isItself && (await directory.stat(path)) === undefined)
@@ -134,8 +141,14 @@ async function readHeader(
       const size = await file.size();
       // A segment is synced, with its name, before anything is appended to it. So one with a damaged header and
       // something behind it was damaged later.
-      if (!mayBeTorn || !(await isZeroToEnd(file, SEGMENT_HEADER_BYTES, size))) throw damagedHeader(header, path);
-      return { segmentId, path, size, reason: header.torn };
+      const isTorn = mayBeTorn && (await isZeroToEnd(file, SEGMENT_HEADER_BYTES, size));
+      // Unless a writer has just been making it.
+      const again = await read();
+      if ('torn' in again) {
+        if (!isTorn) throw damagedHeader(again, path);
+        return { segmentId, path, size, reason: again.torn };
+      }
+      header = again;
     }
     if (header.segmentId !== segmentId)
       throw new CorruptionError(`The header says segment ${header.segmentId}: the file was renamed or replaced`, {

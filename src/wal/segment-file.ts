@@ -161,8 +161,12 @@ export class SegmentFile {
     this.#unsynced = false;
   }
 
-  /** Syncs, and gives back what was not used, unless `keepsRoom`: it will be when the file is used again. */
-  async finish(keepsRoom: boolean): Promise<void> {
+  /**
+   * Syncs, and gives back what was not used. `mayBeUsedAgain`: not what is left of a file that is more than half full,
+   * which will be used then.
+   */
+  async finish(mayBeUsedAgain: boolean): Promise<void> {
+    const keepsRoom = mayBeUsedAgain && this.end * 2 >= this.#fileSize;
     if (this.#fileSize > this.end && !keepsRoom) {
       await this.#file.truncate(this.end);
       this.#fileSize = this.end;

@@ -56,10 +56,12 @@ export class SpareSegments {
   ): Promise<SpareSegments> {
     const { capacity, segmentBytes, logId, segmentIds } = options;
     const spares = new SpareSegments(directory, capacity, segmentBytes, logId);
-    for (const spare of await listSpares(directory))
-      if (spares.#ready.length < capacity && !segmentIds.includes(spare.segmentId)) spares.#ready.push(spare);
+    for (const spare of await listSpares(directory)) {
+      const isWanted = spares.#ready.length < capacity && !segmentIds.includes(spare.segmentId);
+      if (isWanted && (await spares.#hasSize(spare.path))) spares.#ready.push(spare);
       // One that stays costs its room and nothing else; the next process tries again.
       else await directory.remove(spare.path).catch(() => undefined);
+    }
     // The process that renamed them may have ended before the names were on the disk.
     if (spares.#ready.length > 0) await directory.syncDirectory(walLayout.folder);
     return spares;
@@ -69,8 +71,7 @@ export class SpareSegments {
   async keep({ path, segmentId, header }: Segment): Promise<boolean> {
     if (this.#ready.length >= this.capacity) return false;
     if (header.version !== SEGMENT_VERSION || header.logId !== this.#logId) return false;
-    const { size = 0 } = (await this.#directory.stat(path)) ?? {};
-    if (size * SIZE_FACTOR < this.#segmentBytes || size > this.#segmentBytes * SIZE_FACTOR) return false;
+    if (!(await this.#hasSize(path))) return false;
     const spare = { segmentId, path: sparePathOf(segmentId) };
     // If it has both names, a rename would leave it both.
     if ((await this.#directory.stat(spare.path)) !== undefined) return false;
@@ -86,6 +87,11 @@ export class SpareSegments {
       await this.#directory.remove(spare.path).catch(() => undefined);
     }
     return undefined;
+  }
+
+  async #hasSize(path: string): Promise<boolean> {
+    const { size = 0 } = (await this.#directory.stat(path)) ?? {};
+    return size * SIZE_FACTOR >= this.#segmentBytes && size <= this.#segmentBytes * SIZE_FACTOR;
   }
 
   /** Whether the file is the segment that its name says, of this log: so its entries were covered, and are not needed. */

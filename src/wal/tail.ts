@@ -145,9 +145,11 @@ export async function endOrMore(
       throw error;
     },
   );
+  // Also where nothing is wrong: cut short, a file that is used again may end where a frame did.
+  await checkStillThere(file, segment);
   if (scanner.damage !== undefined || scanner.ended) {
-    await checkStillThere(file, segment);
-    const more = scannerOf(file, fileSize, segment, {
+    // What was written meanwhile may have made the file longer.
+    const more = scannerOf(file, await file.size(), segment, {
       ...range,
       mark: { id: scanner.lastId, offset: scanner.validEnd },
     });
@@ -168,8 +170,8 @@ export async function checkSealedSegment(
   nextStartId: number | undefined,
 ): Promise<void> {
   const { damage, lastId } = scanner;
-  if (damage !== undefined) await checkStillThere(file, segment);
   const complete = nextStartId === undefined || lastId + 1 === nextStartId;
+  if (damage !== undefined || lastId + 1 !== nextStartId) await checkStillThere(file, segment);
   // Zeros behind the last entry, which the next header confirms to be the last, are an unused rest of the file.
   if (complete && (damage === undefined || damage.zeros)) return;
   const what =

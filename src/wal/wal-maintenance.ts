@@ -2,7 +2,7 @@
 // cover, and, when it is damaged, saying exactly what can still be read.
 
 import { checkId, readU32 } from '../bytes/u64.js';
-import { AlreadyExistsError, InvalidArgumentError } from '../errors/index.js';
+import { AlreadyExistsError, InvalidArgumentError, NotFoundError } from '../errors/index.js';
 import type { Directory } from '../storage/index.js';
 import { makeDirectoryDurable, readFully, removeDurable, renameDurable } from '../storage/index.js';
 import { normalizePath } from '../storage/path.js';
@@ -13,6 +13,13 @@ import { notify, type WalObserver } from './observer.js';
 import { salvageLog, type SalvagedEntry, type SalvageReport } from './salvage.js';
 import { readSegmentChain, type Segment, type SegmentChain } from './segment-chain.js';
 import type { SpareSegments } from './spare-segments.js';
+import { Turns } from './turns.js';
+
+// Segments that a writer truncates while we look at them: then they are listed again.
+const LISTING_ATTEMPTS = 10;
+
+/** One at a time for each writer: what one has listed, another must not remove. */
+const truncations = new Turns();
 
 /** The entries that a segment holds. */
 export interface SegmentRange {
@@ -61,6 +68,7 @@ export interface LockHolderWriter {
  * await maintenance.truncatePrefix(checkpoint.lastAppliedId, { archive: 'archive' });
  */
 export class WalMaintenance {
+  readonly #target: object;
   readonly #directory: Directory;
   readonly #holdsLock: boolean;
   readonly #spares: SpareSegments | undefined;
@@ -69,6 +77,7 @@ export class WalMaintenance {
 
   /** `known`: segments that whoever opened the writer has read. For a directory without the lock they mean nothing. */
   constructor(target: Directory | LockHolderWriter, known: readonly Segment[] = []) {
+    this.#target = target;
     this.#holdsLock = 'directory' in target;
     this.#directory = 'directory' in target ? target.directory : target;
     this.#spares = 'directory' in target ? target.spares : undefined;
@@ -80,6 +89,16 @@ export class WalMaintenance {
    * Throws `CorruptionError` for a missing or foreign segment.
    */
   async segmentRanges(): Promise<SegmentRange[]> {
+    for (let attempt = 1; ; attempt++)
+      try {
+        return await this.#readRanges();
+      } catch (error) {
+        // A writer beside this truncates.
+        if (!(error instanceof NotFoundError) || attempt === LISTING_ATTEMPTS) throw error;
+      }
+  }
+
+  async #readRanges(): Promise<SegmentRange[]> {
     const { segments, torn } = await this.#chain();
     const ranges: SegmentRange[] = [];
     for (const [index, segment] of segments.entries()) {
@@ -109,12 +128,14 @@ export class WalMaintenance {
   async truncatePrefix(lastEntryId: number, options: TruncateOptions = {}): Promise<TruncateReport> {
     checkId(lastEntryId, 'lastEntryId');
     const archive = options.archive === undefined ? undefined : archiveFolder(options.archive);
-    if (this.#holdsLock || options.dryRun === true) return this.#truncate(lastEntryId, options, archive);
+    const truncate = (): Promise<TruncateReport> => this.#truncate(lastEntryId, options, archive);
+    if (options.dryRun === true) return truncate();
+    if (this.#holdsLock) return truncations.take(this.#target, truncate);
     const { segments } = await readSegmentChain(this.#directory, walLayout);
     if (segments.length === 0) return { removed: [], kept: [] };
     const lock = await this.#directory.lock(walLayout.lockPath);
     try {
-      return await this.#truncate(lastEntryId, options, archive);
+      return await truncate();
     } finally {
       await lock.release();
     }
@@ -139,6 +160,8 @@ export class WalMaintenance {
           kept.push({ segment, reason: 'vetoed' });
           continue;
         }
+        // A removal that an earlier one did not come to sync, or failed to, may be undone; then there would be a hole.
+        if (removed.length === 0) await this.#directory.syncDirectory(walLayout.folder);
         if (archive !== undefined) await this.#archive(path, `${archive}/wal_${segmentId}.log`);
         else if ((await this.#spares?.keep(segments[index]!)) !== true) await removeDurable(this.#directory, path);
       }
@@ -150,12 +173,16 @@ export class WalMaintenance {
   async #archive(path: string, target: string): Promise<void> {
     const archived = await headerOf(this.#directory, target);
     // After a power cut in the middle of a move a file system may show both names of one segment.
-    if (archived !== undefined && !archived.equals((await headerOf(this.#directory, path))!))
+    const header = await headerOf(this.#directory, path);
+    if (header === undefined) return;
+    if (archived !== undefined && !archived.equals(header))
       throw new AlreadyExistsError(
         "The archive holds a segment of this name from another log. Move that one away, or archive to a folder of this log's own",
         { path: target },
       );
     await renameDurable(this.#directory, path, target);
+    // Where both are names of one file, a rename does nothing.
+    if ((await this.#directory.stat(path)) !== undefined) await removeDurable(this.#directory, path);
   }
 
   /** Under the lock each header is read once, however often somebody asks what may go. */

@@ -16,6 +16,7 @@ import {
 import { checkpointPath, listCheckpoints } from 'cairnlog/checkpoint';
 import { FaultyDirectory, isMutation, type DiskOperation } from 'cairnlog/testing';
 import { expect } from 'chai';
+import { withSlowSyncs } from '#src/testing/faulty-directory.js';
 import { edit } from '../support/directory-contents.js';
 import { directoryOf, flipped, imageOf, put } from '../support/image.js';
 import { markOf, publisherOf, recoverLedger, type Ledger } from '../support/ledger.js';
@@ -58,6 +59,23 @@ const firstId = async (directory: Directory): Promise<number> =>
   (await new WalMaintenance(directory).segmentRanges())[0]!.startEntryId;
 
 describe('CheckpointPublisher', () => {
+  it('publishes one after the other where several are asked for at once, by other publishers too', async () => {
+    const directory = new FaultyDirectory(
+      new MemoryDirectory(),
+      withSlowSyncs(() => undefined),
+    );
+    const { wal, append, publish } = await open(directory);
+    const published: ReturnType<typeof publish>[] = [];
+    for (let count = 0; count < 4; count++) {
+      append(6);
+      published.push(publish());
+    }
+    const positions = (await Promise.all(published)).map(({ lastAppliedId }) => lastAppliedId);
+    expect(positions).to.deep.equal([6, 12, 18, 24]);
+    expect(await checkpoints(directory)).to.deep.equal([24, 18]);
+    await wal.close();
+  });
+
   it('syncs the log, writes the file, reads it back, marks it, and only then removes and truncates', async () => {
     const { directory, operations } = recorded(new MemoryDirectory());
     const { wal, append, publish } = await open(directory);

@@ -72,6 +72,47 @@ describe('a reader beside a writer', () => {
     await wal.close();
   });
 
+  it('that meets a segment which is being made takes it for no damage', async () => {
+    for (const look of [
+      (directory: MemoryDirectory) => new WalReader(directory, { codec }).replayBestEffort(),
+      (directory: MemoryDirectory) => new WalMaintenance(directory).segmentRanges(),
+      (_: MemoryDirectory, wal: WalWriter<number>) => new WalMaintenance(wal).truncatePrefix(1),
+    ]) {
+      const directory = new MemoryDirectory();
+      const wal = await WalWriter.open(directory, { codec, segmentBytes: 56 });
+      await wal.appendDurable(1);
+      const open = directory.open.bind(directory);
+      const gate = (): { opened: Promise<void>; open: () => void } => {
+        let go = (): void => undefined;
+        return { opened: new Promise((resolve) => (go = resolve)), open: () => go() };
+      };
+      const [made, wasRead, written] = [gate(), gate(), gate()];
+      directory.open = async (path, mode) => {
+        const file = await open(path, mode);
+        if (!path.endsWith('wal_2.log')) return file;
+        if (mode === 'create') {
+          // Its header is written once somebody has found the file without one.
+          made.open();
+          await wasRead.opened;
+          return file;
+        }
+        const read = file.read.bind(file);
+        file.read = async (target, offset) => {
+          const count = await read(target, offset);
+          wasRead.open();
+          await written.opened;
+          return count;
+        };
+        return file;
+      };
+      const appended = wal.appendDurable(2).then(() => written.open());
+      await made.opened;
+      await look(directory, wal);
+      await appended;
+      await wal.close();
+    }
+  });
+
   it('sees a prefix of what is appended on a real disk, and never damage', async () => {
     const folder = temporaryFolder();
     const directory = await FsDirectory.open(folder);

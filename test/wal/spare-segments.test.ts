@@ -121,6 +121,43 @@ describe('A truncated segment', () => {
     await larger.close();
   });
 
+  it('is removed if it was of another size when it became a spare one', async () => {
+    const directory = new MemoryDirectory();
+    await (await begun(directory)).close();
+    const wal = await open(directory, { segmentBytes: 4000 });
+    expect(await names(directory)).to.deep.equal(['wal_3.log']);
+    await wal.close();
+  });
+
+  it('keeps no room that its segment has not half used: nobody would use the file again', async () => {
+    const directory = new MemoryDirectory();
+    let clock = 0;
+    const wal = await open(directory, {
+      segmentBytes: 4096,
+      preallocateBytes: 4096,
+      segmentMaxAgeMs: 1,
+      now: () => (clock += 10),
+    });
+    await append(wal, 4);
+    for (const id of [1, 2, 3]) expect((await directory.stat(`wal/wal_${id}.log`))!.size).to.be.lessThan(200);
+    await wal.close();
+  });
+
+  it('begins its age anew with the segment that is in it', async () => {
+    const directory = await FsDirectory.open(temporaryFolder());
+    let clock = Date.now();
+    const aged = { segmentMaxAgeMs: 60_000, now: () => clock };
+    const wal = await begun(directory, aged);
+    clock += 120_000;
+    await append(wal, 1);
+    await wal.close();
+    const next = await open(directory, aged);
+    const { currentSegmentId } = next;
+    await append(next, 1);
+    expect(next.currentSegmentId).to.equal(currentSegmentId);
+    await next.close();
+  });
+
   it('takes nothing but a number of segments', async () => {
     for (const recycleSegments of [-1, 1.5, NaN, '2' as never])
       await rejects(open(new MemoryDirectory(), { recycleSegments }), InvalidArgumentError);
@@ -254,17 +291,17 @@ describe('A file is not used again', () => {
     const cuts: SimulatedDisk[] = [];
     const held = new FaultyDirectory(disk, ({ kind, path: of }) => {
       if (isHolding) cuts.push(disk.afterPowerCut(loseEverything), disk.afterPowerCut(loseNothing));
-      if (kind !== 'syncDirectory' || of !== 'wal' || !isTruncating) return undefined;
-      isTruncating = false;
+      if (kind === 'rename') renames++;
+      if (kind !== 'syncDirectory' || of !== 'wal' || renames !== 1) return undefined;
+      renames++;
       isHolding = true;
       begins.resolve();
       return { kind: 'wait', until: new Promise<void>((resolve) => (goOn = resolve)) };
     });
-    let isTruncating = false;
+    let renames = 0;
     let isHolding = false;
     const wal = await open(held);
     await append(wal, 9);
-    isTruncating = true;
     const truncation = truncate(wal, 6);
     await isHeld;
     // The segment has its spare name, which is not on the disk yet; meanwhile the log rolls.
@@ -382,6 +419,73 @@ describe('Who reads a segment while it is truncated and used again', () => {
     );
     await rejects(reading, TruncatedError);
     await wal.close();
+  });
+
+  for (const mode of ['strict', 'bestEffort'] as const)
+    for (const wasLast of [true, false])
+      it(`is told so where the new segment is shorter, and ends where a window of the reader did (${mode}, ${String(wasLast)})`, async () => {
+        const directory = new MemoryDirectory();
+        // Frames of a KiB: windows of 512 KiB end with one.
+        const value = (id: number): string => `${id} `.padEnd(1008, 'x');
+        const wal = await open(directory, { segmentBytes: 2 * 1024 * 1024 });
+        const fill = async (segment: number): Promise<void> => {
+          while (wal.currentSegmentId < segment) wal.append(value(wal.nextEntryId));
+          await wal.flushAndSync();
+        };
+        for (let count = 0; count < 1800; count++) wal.append(value(wal.nextEntryId));
+        await fill(wasLast ? 1 : 3);
+        let begins = true;
+        let seen = 0;
+        const reading = new WalReader<string>(directory, text).replayEach(
+          async ({ entryId }) => {
+            seen = entryId;
+            if (!begins) return;
+            begins = false;
+            await fill(3);
+            await truncate(wal, wal.lastEntryId);
+            await fill(4);
+            // Cuts the segment behind its few entries.
+            await wal.close();
+          },
+          { mode },
+        );
+        const error = await rejects(reading, TruncatedError);
+        expect(error.entryId).to.equal(seen + 1);
+        expect(seen).to.be.lessThan(1800);
+      });
+
+  it('takes a frame that goes beyond the earlier life of the file for one that is being written', async () => {
+    for (const mode of ['strict', 'bestEffort'] as const) {
+      const directory = new MemoryDirectory();
+      const wal = await open(directory, { segmentBytes: 700 });
+      const add = (bytes: number): Promise<number> => wal.appendDurable('x'.repeat(bytes));
+      while (wal.currentSegmentId < 3) await add(124);
+      await truncate(wal, wal.lastEntryId);
+      while (wal.currentSegmentId < 4) await add(124);
+      await add(230);
+      const { flushedId } = wal;
+      const openFile = directory.open.bind(directory);
+      let isFirst = true;
+      directory.open = async (of, how) => {
+        const file = await openFile(of, how);
+        const size = file.size.bind(file);
+        file.size = async () => {
+          const found = await size();
+          if (isFirst && of === 'wal/wal_4.log') {
+            isFirst = false;
+            await add(200);
+            await add(3);
+          }
+          return found;
+        };
+        return file;
+      };
+      const report = await new WalReader<string>(directory, text).replayEach(() => undefined, { mode });
+      expect(isFirst).to.equal(false);
+      expect(report.tornTail).to.equal(undefined);
+      expect(report.lastEntryId).to.be.at.least(flushedId);
+      await wal.close();
+    }
   });
 
   it('begins again if it has read no more than the name', async () => {

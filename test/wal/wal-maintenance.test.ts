@@ -1,6 +1,7 @@
 import {
   AlreadyExistsError,
   CorruptionError,
+  FsDirectory,
   InvalidArgumentError,
   LockError,
   MemoryDirectory,
@@ -11,11 +12,15 @@ import {
   type Directory,
 } from 'cairnlog';
 import type { KeepReason, TruncateReport, WalWriterOptions } from 'cairnlog/wal';
-import { FaultyDirectory, loseEverything, loseNothing, SimulatedDisk } from 'cairnlog/testing';
+import { crashStates, FaultyDirectory, loseEverything, loseNothing, SimulatedDisk } from 'cairnlog/testing';
 import { expect } from 'chai';
+import * as fs from 'node:fs';
+import * as path from 'node:path';
+import { withSlowSyncs } from '#src/testing/faulty-directory.js';
 import { changed, directoryOf, imageOf, sameImage } from '../support/image.js';
 import { recorded } from '../support/recorded.js';
 import { rejects } from '../support/rejects.js';
+import { temporaryFolder } from '../support/temporary-folder.js';
 import { textCodec as codec } from '../support/text-codec.js';
 
 /** Entries `e1` to `e<count>`, two to a segment, in an open writer. */
@@ -212,13 +217,83 @@ describe('WalMaintenance.truncatePrefix', () => {
       return decide(operation);
     };
     await new WalMaintenance(directory).truncatePrefix(8);
-    expect(order.slice(0, 4)).to.deep.equal(['remove', 'syncDirectory', 'remove', 'syncDirectory']);
-    expect(found.length).to.equal(16);
+    // Before the first one: what an earlier truncation removed, and did not come to sync.
+    expect(order.slice(0, 5)).to.deep.equal(['syncDirectory', 'remove', 'syncDirectory', 'remove', 'syncDirectory']);
+    expect(found.length).to.equal(18);
     for (const left of found) {
       const there = await ids(left);
       expect(there.at(-1)).to.equal(9);
       expect(there).to.deep.equal([1, 2, 3, 4, 5, 6, 7, 8, 9].slice(9 - there.length));
     }
+  });
+
+  for (const recycleSegments of [0, 2]) {
+    const suffix = `with ${recycleSegments} segments to be used again`;
+
+    it(`leaves no hole where two callers truncate at once, ${suffix}`, async () => {
+      const disk = new SimulatedDisk();
+      const left: SimulatedDisk[] = [];
+      let isWatched = false;
+      const directory = new FaultyDirectory(
+        disk,
+        withSlowSyncs(({ kind }) => {
+          if (isWatched && kind === 'syncDirectory') for (const { disk: state } of crashStates(disk)) left.push(state);
+        }),
+      );
+      const wal = await writer(directory, 9, { recycleSegments });
+      await wal.flushAndSync();
+      isWatched = true;
+      const reports = await Promise.all([6, 8, 8].map((upTo) => new WalMaintenance(wal).truncatePrefix(upTo)));
+      isWatched = false;
+      expect(reports.map(removedIds)).to.deep.equal([[1, 2, 3], [4], []]);
+      for (const state of left) expect((await ids(state)).at(-1)).to.equal(9);
+      expect(left.length).to.be.greaterThan(10);
+      await wal.close();
+    });
+
+    it(`leaves no hole where it is tried again after a sync of the folder had failed, ${suffix}`, async () => {
+      const disk = new SimulatedDisk();
+      const left: SimulatedDisk[] = [];
+      let syncs = -1;
+      const directory = new FaultyDirectory(disk, ({ kind }) => {
+        if (kind !== 'syncDirectory' || syncs < 0) return undefined;
+        // The one before the first removal is done, the one behind it is not.
+        if (++syncs === 2) return { kind: 'error', errno: 'EIO' };
+        if (syncs > 2) for (const { disk: state } of crashStates(disk)) left.push(state);
+        return undefined;
+      });
+      const wal = await writer(directory, 9, { recycleSegments });
+      await wal.flushAndSync();
+      syncs = 0;
+      const maintenance = new WalMaintenance(wal);
+      await rejects(maintenance.truncatePrefix(8), StorageError);
+      await maintenance.truncatePrefix(8);
+      for (const state of left) expect((await ids(state)).at(-1)).to.equal(9);
+      expect(left.length).to.be.greaterThan(5);
+      await wal.close();
+    });
+  }
+
+  it('archives a segment of which both names are there, of one file, without leaving a hole', async () => {
+    const folder = temporaryFolder();
+    const directory = await FsDirectory.open(folder);
+    await closed(directory, 9);
+    fs.mkdirSync(path.join(folder, 'archive'));
+    fs.linkSync(path.join(folder, 'wal/wal_1.log'), path.join(folder, 'archive/wal_1.log'));
+    const report = await new WalMaintenance(directory).truncatePrefix(6, { archive: 'archive' });
+    expect(removedIds(report)).to.deep.equal([1, 2, 3]);
+    expect(await ids(directory)).to.deep.equal([7, 8, 9]);
+    expect(await directory.list('archive')).to.deep.equal(['wal_1.log', 'wal_2.log', 'wal_3.log']);
+  });
+
+  it('archives for two callers at once', async () => {
+    const directory = new MemoryDirectory();
+    const wal = await writer(directory, 9);
+    const archive = { archive: 'archive' };
+    const reports = await Promise.all([6, 8].map((upTo) => new WalMaintenance(wal).truncatePrefix(upTo, archive)));
+    expect(reports.map(removedIds)).to.deep.equal([[1, 2, 3], [4]]);
+    expect(await ids(directory)).to.deep.equal([9]);
+    await wal.close();
   });
 
   it('takes the lock for as long as it works, unless it is given the writer', async () => {

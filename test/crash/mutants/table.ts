@@ -343,6 +343,41 @@ export const mutants: readonly Mutant[] = [
     },
   },
   {
+    name: 'takes the end of a segment that is used again for the end of the one that was read',
+    file: 'wal/tail.js',
+    find: `    await checkStillThere(file, segment);
+    if (scanner.damage !== undefined || scanner.ended) {`,
+    replace: `    if (scanner.damage !== undefined || scanner.ended) {
+        await checkStillThere(file, segment);`,
+    killedBy: {
+      file: 'wal/spare-segments.test.ts',
+      title:
+        'Who reads a segment while it is truncated and used again is told so where the new segment is shorter, and ends where a window of the reader did (strict, true)',
+    },
+  },
+  {
+    name: 'removes a segment although the removal before may be undone',
+    file: 'wal/wal-maintenance.js',
+    find: `                if (removed.length === 0)
+                    await this.#directory.syncDirectory(walLayout.folder);`,
+    replace: ``,
+    killedBy: {
+      file: 'wal/wal-maintenance.test.ts',
+      title:
+        'leaves no hole where it is tried again after a sync of the folder had failed, with 0 segments to be used again',
+    },
+  },
+  {
+    name: 'takes a segment that is being made for a damaged one',
+    file: 'wal/segment-chain.js',
+    find: `            const again = await read();`,
+    replace: `            const again = header;`,
+    killedBy: {
+      file: 'wal/reading-beside-a-writer.test.ts',
+      title: 'that meets a segment which is being made takes it for no damage',
+    },
+  },
+  {
     name: 'begins with entry 1 where only a checkpoint is left',
     file: 'wal/open-log.js',
     find: `    let lastId = durableId;`,
