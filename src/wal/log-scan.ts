@@ -11,7 +11,8 @@ import { checkSealedSegment, endOrMore, scannerOf, type LogEnd, type TornTail } 
 
 /**
  * What replay does with an interrupted write at the end of the log. `bestEffort` ends before it; `strict` throws
- * `TornTailError`. Damage to entries that were on stable storage is `CorruptionError` in both.
+ * `TornTailError`. Damage to entries that were on stable storage is `CorruptionError` in both. Beside a writer, what it
+ * is just writing can look interrupted for a moment: use `bestEffort` there, or try again.
  */
 export type ReplayMode = 'strict' | 'bestEffort';
 
