@@ -32,7 +32,7 @@ export interface OpenStoreOptions {
   readonly archive?: string;
   /** How many answers to commands with an id are kept. Default 10,000. */
   readonly receipts?: number;
-  /** Staged bytes past which executions and appends wait. Default 16 MiB. */
+  /** Staged bytes past which executions and appends wait, from 1. Default 16 MiB. */
   readonly highWaterMarkBytes?: number;
   /** Of the engine on files. */
   readonly files?: FileEngineOptions;
@@ -70,13 +70,23 @@ const DEFAULT_HIGH_WATER_MARK_BYTES = 16 * 1024 * 1024;
  * console.log(store.recovery);
  */
 export async function openStore(options: OpenStoreOptions): Promise<EventStore> {
-  const { projections = [], receipts = DEFAULT_RECEIPTS, checkpoint = {} } = options;
+  const {
+    projections = [],
+    receipts = DEFAULT_RECEIPTS,
+    checkpoint = {},
+    highWaterMarkBytes = DEFAULT_HIGH_WATER_MARK_BYTES,
+  } = options;
   const elapsed = options.elapsed ?? (() => performance.now());
   const types = new AggregateTypes(options.aggregates ?? [], options.forget);
   const names = new Set(projections.map(({ name }) => name));
   if (names.size < projections.length) throw new InvalidArgumentError('Two projections have the same name');
   if (!Number.isSafeInteger(receipts) || receipts < 0)
     throw new InvalidArgumentError(`receipts must be a whole number from 0, got ${String(receipts)}`);
+  // With none, nothing would ever fit; compared with what is no number, nothing would ever wait.
+  if (!Number.isSafeInteger(highWaterMarkBytes) || highWaterMarkBytes < 1)
+    throw new InvalidArgumentError(
+      `highWaterMarkBytes must be a whole number of bytes from 1, got ${String(highWaterMarkBytes)}`,
+    );
   checkPolicy(checkpoint);
   const makeState = (): StoreState => new StoreState(types, projections, receipts);
   const begun = elapsed();
@@ -103,7 +113,7 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
       makePast: () => new StoreState(types, [], 0),
       durability,
       checkpoint,
-      highWaterMarkBytes: options.highWaterMarkBytes ?? DEFAULT_HIGH_WATER_MARK_BYTES,
+      highWaterMarkBytes,
       now: options.now ?? Date.now,
       after: options.after ?? nodeTimers,
       elapsed,
