@@ -105,7 +105,7 @@ export function defineAggregate<S extends object, D, C extends Commands = Record
     ),
     events: undefined,
     self: options.reduce,
-    label: `aggregate '${name}'`,
+    label: typeof name === 'string' ? `aggregate '${name}'` : 'aggregate',
   }) as AggregateDefinition<S, EventsOf<D>>;
   if (options.commands !== undefined && typeof options.commands !== 'function')
     throw new InvalidArgumentError(

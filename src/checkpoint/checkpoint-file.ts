@@ -8,6 +8,7 @@ import { crc32 } from '../bytes/crc32.js';
 import { checkId, readU32, writeU64 } from '../bytes/u64.js';
 import { decodeWhole, type Codec } from '../codec/index.js';
 import { CairnError, CorruptionError, DecodeError, FormatError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Directory, FileHandle } from '../storage/index.js';
 import { readFully, writeFileAtomically, writeFully } from '../storage/index.js';
 import {
@@ -120,7 +121,7 @@ export const CheckpointFile = {
       try {
         item = decodeWhole(options.codec, reader.reset(bytes, start, end));
       } catch (cause) {
-        const what = cause instanceof CairnError ? cause.message : `The codec failed: ${String(cause)}`;
+        const what = cause instanceof CairnError ? cause.message : `The codec failed: ${shown(cause)}`;
         throw new DecodeError(`Item ${number} of the checkpoint: ${what}`, { path, cause });
       }
       visit(item);

@@ -13,6 +13,7 @@
 import { checkId } from '../bytes/u64.js';
 import type { Codec } from '../codec/index.js';
 import { CairnError, CorruptionError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { makeDirectoryDurable, removeDurable } from '../storage/index.js';
 import {
   WalMaintenance,
@@ -79,7 +80,7 @@ export class CheckpointPublisher<E, T> {
     this.#options = options;
     this.#retain = options.retain ?? 2;
     if (!Number.isSafeInteger(this.#retain) || this.#retain < 1)
-      throw new InvalidArgumentError(`retain must be a whole number from 1, got ${String(options.retain)}`);
+      throw new InvalidArgumentError(`retain must be a whole number from 1, got ${shown(options.retain)}`);
   }
 
   /**

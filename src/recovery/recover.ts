@@ -4,6 +4,8 @@ import { CheckpointFile, type CheckpointInfo, type ListedCheckpoint } from '../c
 import { checkId } from '../bytes/u64.js';
 import type { Codec } from '../codec/index.js';
 import { CairnError, InvalidArgumentError, NotFoundError, RecoveryError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
+import { shown } from '../errors/shown.js';
 import type { Directory } from '../storage/index.js';
 import { WalReader, type ReplayMode, type WalRecord } from '../wal/index.js';
 import { StartingPoints, type Start } from './choose-checkpoint.js';
@@ -65,7 +67,7 @@ export async function recoverWithWal<E, T, S>(
 ): Promise<Recovery<S>> {
   const { mode = 'bestEffort', upTo, checkpointPath } = options;
   if (mode !== 'strict' && mode !== 'bestEffort')
-    throw new InvalidArgumentError(`mode must be 'strict' or 'bestEffort', got ${String(mode)}`);
+    throw new InvalidArgumentError(`mode must be 'strict' or 'bestEffort', got ${shown(mode)}`);
   if (upTo !== undefined) checkId(upTo, 'upTo');
   const begun = performance.now();
   const listed = checkpointPath === undefined ? undefined : [await explicit(directory, checkpointPath, upTo)];
@@ -162,10 +164,7 @@ function putBack<E, T, S>(options: RecoverOptions<E, T, S>, state: S, item: T, p
   try {
     return options.restore(state, item);
   } catch (cause) {
-    throw new RecoveryError(
-      `Restoring a checkpoint's item failed: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { path, cause },
-    );
+    throw new RecoveryError(`Restoring a checkpoint's item failed: ${messageOf(cause)}`, { path, cause });
   }
 }
 
@@ -173,7 +172,7 @@ function applied<E, T, S>(options: RecoverOptions<E, T, S>, state: S, record: Wa
   try {
     return options.apply(state, record);
   } catch (cause) {
-    throw new RecoveryError(`Applying an entry failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw new RecoveryError(`Applying an entry failed: ${messageOf(cause)}`, {
       entryId: record.entryId,
       cause,
     });

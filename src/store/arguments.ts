@@ -3,6 +3,7 @@
 import { copyEvent, isAsync, type Event } from '../aggregate/index.js';
 import { copyPlainData } from '../codec/index.js';
 import { EncodeError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Metadata } from './record.js';
 
 /** Throws unless it can be called and comes to its end at once. */
@@ -22,18 +23,18 @@ export function asyncDecision(): InvalidArgumentError {
 
 export function checkCommandId(commandId: unknown): void {
   if (commandId !== undefined && !isName(commandId))
-    throw new InvalidArgumentError(`commandId must be a text that is not empty, got ${JSON.stringify(commandId)}`);
+    throw new InvalidArgumentError(`commandId must be a text that is not empty, got ${shown(commandId)}`);
 }
 
 /** Times to try again. */
 export function checkRetry(retry: number): void {
   if (!Number.isSafeInteger(retry) || retry < 0)
-    throw new InvalidArgumentError(`retry must be a whole number from 0, got ${String(retry)}`);
+    throw new InvalidArgumentError(`retry must be a whole number from 0, got ${shown(retry)}`);
 }
 
 export function checkedStream(stream: unknown): string {
   if (!isName(stream))
-    throw new InvalidArgumentError(`A stream is named by a text that is not empty, got ${JSON.stringify(stream)}`);
+    throw new InvalidArgumentError(`A stream is named by a text that is not empty, got ${shown(stream)}`);
   return stream;
 }
 

@@ -4,6 +4,7 @@
 // when the policy says so the next time.
 
 import { CairnError, ClosedError, FencedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { CheckpointChains, wantsFull, type Chain } from './checkpoint-chain.js';
 import type { Base, EncodedState, Items } from './checkpoint-items.js';
 import type { CheckpointDescription, Engine, LogPart } from './event-log.js';
@@ -446,9 +447,9 @@ export class Checkpointer {
 export function checkPolicy(policy: CheckpointPolicy): void {
   for (const [name, value] of Object.entries(policy) as [string, number | undefined][])
     if (value !== undefined && !(typeof value === 'number' && value >= 1))
-      throw new InvalidArgumentError(`checkpoint.${name} must be a number from 1, got ${String(value)}`);
+      throw new InvalidArgumentError(`checkpoint.${name} must be a number from 1, got ${shown(value)}`);
   if (policy.retain !== undefined && !Number.isSafeInteger(policy.retain))
-    throw new InvalidArgumentError(`checkpoint.retain must be a whole number from 1, got ${policy.retain}`);
+    throw new InvalidArgumentError(`checkpoint.retain must be a whole number from 1, got ${shown(policy.retain)}`);
 }
 
 function heldBy(part: LogPart, holds: readonly Hold[]): string[] {

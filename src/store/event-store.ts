@@ -10,6 +10,7 @@ import {
   type Event,
 } from '../aggregate/index.js';
 import { ClosedError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { AppendPipeline } from './append-pipeline.js';
 import { StreamsAppend, type AppendFacts, type AppendTold, type StagedEntry } from './appender.js';
 import {
@@ -433,7 +434,7 @@ export class EventStore {
     const { stream, committed } = this.#state.cells.ofAggregate(definition, id);
     const { version = committed.version } = options;
     if (!Number.isSafeInteger(version) || version < 0)
-      throw new InvalidArgumentError(`version must be a whole number from 0, got ${String(version)}`);
+      throw new InvalidArgumentError(`version must be a whole number from 0, got ${shown(version)}`);
     if (version > committed.version)
       throw new InvalidArgumentError(`'${stream}' is at version ${committed.version}, there is no ${version} yet`);
     if (version === committed.version) return loaded(id, committed.version, committed.state);
@@ -455,7 +456,7 @@ export class EventStore {
   async at(position: number): Promise<StoreView> {
     this.#checkReadable();
     if (!Number.isSafeInteger(position) || position < 0 || position > this.position)
-      throw new InvalidArgumentError(`position must be from 0 to ${this.position}, got ${String(position)}`);
+      throw new InvalidArgumentError(`position must be from 0 to ${this.position}, got ${shown(position)}`);
     await this.#pipeline.written(position);
     const release = this.#holds.add(() => ({ name: 'a look at the past', position: 0 }));
     try {
@@ -825,7 +826,7 @@ export class EventStore {
     if (from === 'now') return this.position + 1;
     if (from === 'start') return 1;
     if (!Number.isSafeInteger(from) || from < 1)
-      throw new InvalidArgumentError(`from must be a position from 1, 'start' or 'now', got ${String(from)}`);
+      throw new InvalidArgumentError(`from must be a position from 1, 'start' or 'now', got ${shown(from)}`);
     return from;
   }
 
@@ -1100,7 +1101,7 @@ async function stopped(running: Promise<Subscription>): Promise<void> {
 
 function checkSubscriptionName(name: string): void {
   if (typeof name !== 'string' || name === '' || !name.isWellFormed())
-    throw new InvalidArgumentError(`A subscription is named by a text that is not empty, got ${JSON.stringify(name)}`);
+    throw new InvalidArgumentError(`A subscription is named by a text that is not empty, got ${shown(name)}`);
 }
 
 /** In the place of a stream, for receipts of appends: no stream is called that. */

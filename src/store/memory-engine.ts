@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { crc32 } from '../bytes/crc32.js';
 import { readU32 } from '../bytes/u64.js';
 import { CorruptionError, InvalidArgumentError, NotFoundError, TruncatedError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Durability } from './durability.js';
 import type {
   AppendOutcome,
@@ -63,7 +64,7 @@ export class MemoryEngine implements EngineSource {
     random = randomBytes,
   }: MemoryEngineOptions) {
     if (!Number.isSafeInteger(partEntries) || partEntries < 1)
-      throw new InvalidArgumentError(`partEntries must be a whole number from 1, got ${String(partEntries)}`);
+      throw new InvalidArgumentError(`partEntries must be a whole number from 1, got ${shown(partEntries)}`);
     // 0 stands for no id.
     this.#memory = new Memory(strongest, partEntries, limits, readU32(random(4), 0) + 1);
   }

@@ -1,6 +1,7 @@
 // Opening a store: from options to a store whose state is recovered.
 
 import { InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { FsDirectory, type Directory } from '../storage/index.js';
 import { boot, type StoreRecovery } from './boot.js';
 import { checkPolicy, type CheckpointPolicy } from './checkpointer.js';
@@ -81,11 +82,11 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
   const names = new Set(projections.map(({ name }) => name));
   if (names.size < projections.length) throw new InvalidArgumentError('Two projections have the same name');
   if (!Number.isSafeInteger(receipts) || receipts < 0)
-    throw new InvalidArgumentError(`receipts must be a whole number from 0, got ${String(receipts)}`);
+    throw new InvalidArgumentError(`receipts must be a whole number from 0, got ${shown(receipts)}`);
   // With none, nothing would ever fit; compared with what is no number, nothing would ever wait.
   if (!Number.isSafeInteger(highWaterMarkBytes) || highWaterMarkBytes < 1)
     throw new InvalidArgumentError(
-      `highWaterMarkBytes must be a whole number of bytes from 1, got ${String(highWaterMarkBytes)}`,
+      `highWaterMarkBytes must be a whole number of bytes from 1, got ${shown(highWaterMarkBytes)}`,
     );
   checkPolicy(checkpoint);
   const makeState = (): StoreState => new StoreState(types, projections, receipts);
@@ -163,7 +164,7 @@ function warnOfCheckpoint(error: Error): void {
 function harmless(report: (error: unknown) => void): (error: unknown) => void {
   return (error) => {
     const failed = (failure: unknown): void => {
-      process.emitWarning(`onSubscriberError threw: ${String(failure)}, when told of: ${String(error)}`, {
+      process.emitWarning(`onSubscriberError threw: ${shown(failure)}, when told of: ${shown(error)}`, {
         code: 'CAIRN_SUBSCRIBER',
       });
     };

@@ -5,6 +5,8 @@ import { createHash } from 'node:crypto';
 import { reduce, ReducerError, type AggregateDefinition, type Draft, type ReadonlyState } from '../aggregate/index.js';
 import { copyPlainData } from '../codec/index.js';
 import { CairnError, InvalidArgumentError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
+import { shown } from '../errors/shown.js';
 import type { StoredRecord } from './record.js';
 
 /** What is folded for one event type. What it returns is ignored. */
@@ -52,11 +54,13 @@ export function defineProjection<S extends object>(
   options: ProjectionOptions<S>,
 ): ProjectionDefinition<S> {
   if (typeof name !== 'string' || name === '' || !name.isWellFormed())
-    throw new InvalidArgumentError(`A projection is named by a text that is not empty, got ${JSON.stringify(name)}`);
+    throw new InvalidArgumentError(`A projection is named by a text that is not empty, got ${shown(name)}`);
   if (!isObject(options)) throw new InvalidArgumentError(`projection '${name}': say what it is: { initial, on }`);
   const { version = 1, initial, on, filter } = options;
   if (!Number.isSafeInteger(version) || version < 1)
-    throw new InvalidArgumentError(`projection '${name}': the version must be a whole number from 1, got ${version}`);
+    throw new InvalidArgumentError(
+      `projection '${name}': the version must be a whole number from 1, got ${shown(version)}`,
+    );
   if (!isObject(initial))
     throw new InvalidArgumentError(`projection '${name}': the initial state must be an object or an array`);
   if (filter !== undefined && typeof filter !== 'function')
@@ -130,7 +134,7 @@ export class ProjectionFold<S extends object = object> {
         this.state = reduce(this.#aggregate, this.state, record as never) as ReadonlyState<S>;
     } catch (error) {
       const cause = error instanceof ReducerError && error.cause !== undefined ? error.cause : error;
-      const message = cause instanceof Error ? cause.message : String(cause);
+      const message = messageOf(cause);
       this.failure = new ProjectionError(
         `The projection '${name}' stopped before position ${record.position}: folding '${record.type}' failed with: ` +
           `${message.toWellFormed()}. Mend it and open the store again: it goes on with that record`,

@@ -2,6 +2,7 @@
 // the reading began. Pulled: memory does not grow with the log, and whoever stops early leaves nothing open.
 
 import { InvalidArgumentError, TruncatedError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { EventLog } from './event-log.js';
 import type { Holds } from './holds.js';
 import type { StoredRecord } from './record.js';
@@ -165,5 +166,5 @@ async function* inOrder(
 
 function checkCount(name: string, value: number, least: number): void {
   if (!Number.isSafeInteger(value) || value < least)
-    throw new InvalidArgumentError(`${name} must be a whole number from ${least}, got ${String(value)}`);
+    throw new InvalidArgumentError(`${name} must be a whole number from ${least}, got ${shown(value)}`);
 }

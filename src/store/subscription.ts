@@ -4,6 +4,8 @@
 
 import type { Observable } from 'rxjs';
 import { CairnError, ClosedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
+import { shown } from '../errors/shown.js';
 import type { StoreEntry } from './entry.js';
 import { Feed } from './feed.js';
 import { currentAndChanges, sameFields } from './observables.js';
@@ -242,7 +244,8 @@ export class Subscription {
           kind: 'parked',
           subscription: this.name,
           position,
-          error: messageOf(cause),
+          // Half of a surrogate pair could not be stored.
+          error: messageOf(cause).toWellFormed(),
           attempts: attempt,
         });
         throw cause;
@@ -355,7 +358,7 @@ export class Subscription {
         }
         if (then === 'skip') return true;
         const { name } = this;
-        const error = messageOf(cause);
+        const error = messageOf(cause).toWellFormed();
         const parked = this.#host.state()?.parked;
         if (then === 'park' && parked !== undefined && (parked.size < maxParked || parked.has(record.position))) {
           await this.#host.note({
@@ -445,17 +448,11 @@ export function checkSubscriptionOptions(options: SubscriptionOptions): void {
   const { retry = 0, delayMs = 0, maxDelayMs = 0, maxParked = 1, then = 'stop' } = onError;
   for (const [name, value] of Object.entries({ retry, delayMs, maxDelayMs, maxParked, stopMs }))
     if (typeof value !== 'number' || Number.isNaN(value) || value < 0)
-      throw new InvalidArgumentError(`${name} must be a number from 0, got ${String(value)}`);
+      throw new InvalidArgumentError(`${name} must be a number from 0, got ${shown(value)}`);
   if (!['park', 'stop', 'skip'].includes(then))
-    throw new InvalidArgumentError(`onError.then must be 'park', 'stop' or 'skip', got ${String(then)}`);
+    throw new InvalidArgumentError(`onError.then must be 'park', 'stop' or 'skip', got ${shown(then)}`);
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
-}
-
-function messageOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  // Half of a surrogate pair could not be stored.
-  return text.toWellFormed();
 }

@@ -1,6 +1,7 @@
 // Waiting for a position to be reached.
 
 import { ClosedError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Commit } from './commit.js';
 import type { Feed } from './feed.js';
 
@@ -17,7 +18,7 @@ export async function waitUntil(
   { signal }: WaitOptions,
 ): Promise<void> {
   if (!Number.isSafeInteger(position) || position < 0)
-    throw new InvalidArgumentError(`position must be a whole number from 0, got ${String(position)}`);
+    throw new InvalidArgumentError(`position must be a whole number from 0, got ${shown(position)}`);
   if (reached()) return;
   signal?.throwIfAborted();
   let stop: (() => void) | undefined;

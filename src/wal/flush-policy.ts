@@ -2,6 +2,7 @@
 // with `appendDurable` and `flushAndSync`.
 
 import { InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 
 export type FlushPolicy =
   | { readonly kind: 'perAppend' }
@@ -18,13 +19,13 @@ export const manual: FlushPolicy = { kind: 'manual' };
 /** After every `appends` appends. */
 export function every(appends: number): FlushPolicy {
   if (!Number.isSafeInteger(appends) || appends < 1)
-    throw new InvalidArgumentError(`every() takes a whole number of appends from 1, got ${String(appends)}`);
+    throw new InvalidArgumentError(`every() takes a whole number of appends from 1, got ${shown(appends)}`);
   return { kind: 'every', appends };
 }
 
 /** At most `milliseconds` after an append. */
 export function interval(milliseconds: number): FlushPolicy {
   if (!Number.isFinite(milliseconds) || milliseconds <= 0)
-    throw new InvalidArgumentError(`interval() takes milliseconds above 0, got ${String(milliseconds)}`);
+    throw new InvalidArgumentError(`interval() takes milliseconds above 0, got ${shown(milliseconds)}`);
   return { kind: 'interval', milliseconds };
 }

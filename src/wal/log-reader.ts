@@ -4,6 +4,7 @@ import { ByteReader } from '../bytes/byte-reader.js';
 import { checkId } from '../bytes/u64.js';
 import { decodeWhole, type Codec } from '../codec/index.js';
 import { CairnError, DecodeError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Directory } from '../storage/index.js';
 import type { FrameBlock } from './frame-scanner.js';
 import type { LogLayout } from './layout.js';
@@ -145,7 +146,7 @@ export class LogReader<E> {
       return decodeWhole(this.#codec, reader.reset(block.bytes, block.starts[index]!, block.ends[index]!));
     } catch (cause) {
       const entryId = block.firstId + index;
-      const what = cause instanceof CairnError ? cause.message : `The codec failed: ${String(cause)}`;
+      const what = cause instanceof CairnError ? cause.message : `The codec failed: ${shown(cause)}`;
       throw new DecodeError(what, { path: this.#layout.folder, entryId, cause });
     }
   }

@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { BackpressureError, ClosedError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Codec } from '../codec/index.js';
 import type { Directory, Lock, RandomBytes } from '../storage/index.js';
 import { CommitLoop } from './commit-loop.js';
@@ -336,11 +337,11 @@ export function prepareForWriting<E>(
   atLeast(options.bufferBytes, 0, 'bufferBytes');
   atLeast(options.highWaterMarkBytes, 1, 'highWaterMarkBytes');
   atLeast(options.preallocateBytes, 0, 'preallocateBytes');
-  const { recycleSegments } = options;
+  const { recycleSegments, segmentMaxAgeMs } = options;
   if (recycleSegments !== undefined && !(Number.isSafeInteger(recycleSegments) && recycleSegments >= 0))
-    throw new InvalidArgumentError(`recycleSegments must be a whole number from 0, got ${String(recycleSegments)}`);
-  if (options.segmentMaxAgeMs !== undefined && !(options.segmentMaxAgeMs > 0))
-    throw new InvalidArgumentError(`segmentMaxAgeMs must be above 0, got ${options.segmentMaxAgeMs}`);
+    throw new InvalidArgumentError(`recycleSegments must be a whole number from 0, got ${shown(recycleSegments)}`);
+  if (segmentMaxAgeMs !== undefined && !(typeof segmentMaxAgeMs === 'number' && segmentMaxAgeMs > 0))
+    throw new InvalidArgumentError(`segmentMaxAgeMs must be above 0, got ${shown(segmentMaxAgeMs)}`);
   if (typeof options.codec?.encode !== 'function' || typeof options.codec.decode !== 'function')
     throw new InvalidArgumentError('codec must have encode and decode, as walEntryCodec or messagePackCodec() do');
   return prepareLog(directory, layout, {
@@ -357,5 +358,5 @@ export function prepareForWriting<E>(
 
 function atLeast(value: number | undefined, least: number, name: string): void {
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= least))
-    throw new InvalidArgumentError(`${name} must be a whole number of bytes from ${least}, got ${String(value)}`);
+    throw new InvalidArgumentError(`${name} must be a whole number of bytes from ${least}, got ${shown(value)}`);
 }

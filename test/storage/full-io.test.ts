@@ -150,7 +150,9 @@ describe('Counts that cannot be', () => {
         const file = handle(() => count);
         const error = await rejects(call(file, new Uint8Array(26), 7), StorageError);
         expect([error.path, error.offset]).to.deep.equal(['file', 7]);
-        expect(error.message).to.include(`reported ${String(count)} bytes for a ${what} of 26`);
+        expect(error.message).to.include(
+          `reported ${typeof count === 'string' ? `"${count}"` : String(count)} bytes for a ${what} of 26`,
+        );
         expect(file.asked).to.deep.equal([26]);
       }
     });
