@@ -38,6 +38,16 @@ export function checkedStream(stream: unknown): string {
   return stream;
 }
 
+/** Throws unless it is a list, or left out; `of` says what goes into it. */
+export function checkList(name: string, list: unknown, of: string): void {
+  if (list !== undefined && !Array.isArray(list))
+    throw new InvalidArgumentError(`${name} must be an array of ${of}, got ${shown(list)}`);
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
 /** A text that is stored as it is. */
 function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.isWellFormed();

@@ -36,6 +36,15 @@ export interface CheckpointPolicy {
   readonly changesAboveBytes?: number;
 }
 
+const POLICY: readonly string[] = [
+  'records',
+  'bytes',
+  'intervalMs',
+  'recoveryMs',
+  'retain',
+  'changesAboveBytes',
+] satisfies (keyof CheckpointPolicy)[];
+
 /** What became of a call of `checkpoint()`. */
 export interface CheckpointResult {
   /** False if nothing had changed since the newest checkpoint: then that one is described, and nothing was done. */
@@ -445,9 +454,16 @@ export class Checkpointer {
 
 /** Throws {@link InvalidArgumentError} for limits that cannot be meant. */
 export function checkPolicy(policy: CheckpointPolicy): void {
-  for (const [name, value] of Object.entries(policy) as [string, number | undefined][])
+  for (const [name, value] of Object.entries(policy) as [string, number | undefined][]) {
+    if (!POLICY.includes(name))
+      throw new InvalidArgumentError(
+        name === 'archive'
+          ? 'archive is an option of openStore itself: openStore({ archive }), not { checkpoint: { archive } }'
+          : `checkpoint has no '${name}'; it knows ${POLICY.join(', ')}`,
+      );
     if (value !== undefined && !(typeof value === 'number' && value >= 1))
       throw new InvalidArgumentError(`checkpoint.${name} must be a number from 1, got ${shown(value)}`);
+  }
   if (policy.retain !== undefined && !Number.isSafeInteger(policy.retain))
     throw new InvalidArgumentError(`checkpoint.retain must be a whole number from 1, got ${shown(policy.retain)}`);
 }

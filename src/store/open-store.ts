@@ -10,7 +10,8 @@ import type { Engine, EngineSource } from './event-log.js';
 import { EventStore, type Target } from './event-store.js';
 import { prepareFileEngine, type FileEngineOptions } from './file-engine.js';
 import { reportSubscriberError } from './observables.js';
-import type { ProjectionDefinition } from './projection.js';
+import { checkOpenOptions } from './open-options.js';
+import { checkProjection, type ProjectionDefinition } from './projection.js';
 import { StoreState } from './store-state.js';
 import { nodeTimers, type After } from './timers.js';
 import { AggregateTypes } from './types.js';
@@ -71,6 +72,7 @@ const DEFAULT_HIGH_WATER_MARK_BYTES = 16 * 1024 * 1024;
  * console.log(store.recovery);
  */
 export async function openStore(options: OpenStoreOptions): Promise<EventStore> {
+  checkOpenOptions(options);
   const {
     projections = [],
     receipts = DEFAULT_RECEIPTS,
@@ -79,6 +81,7 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
   } = options;
   const elapsed = options.elapsed ?? (() => performance.now());
   const types = new AggregateTypes(options.aggregates ?? [], options.forget);
+  for (const projection of projections) checkProjection(projection);
   const names = new Set(projections.map(({ name }) => name));
   if (names.size < projections.length) throw new InvalidArgumentError('Two projections have the same name');
   if (!Number.isSafeInteger(receipts) || receipts < 0)
@@ -129,6 +132,7 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
 
 /** Takes hold of where the options say that the store is. */
 export async function openEngine(options: OpenStoreOptions): Promise<Engine> {
+  checkOpenOptions(options);
   const { start, ...engine } = await prepareEngine(options);
   await start?.();
   return engine;
@@ -136,10 +140,6 @@ export async function openEngine(options: OpenStoreOptions): Promise<Engine> {
 
 /** The same, but an engine that can leaves everything as it is until it is started. */
 async function prepareEngine({ dir, engine, files, archive, now, random }: OpenStoreOptions): Promise<Engine> {
-  if ((dir === undefined) === (engine === undefined))
-    throw new InvalidArgumentError(
-      "Say where the data is, by one of the two: openStore({ dir: './data' }) or { engine }",
-    );
   if (engine !== undefined) {
     if (files !== undefined || archive !== undefined)
       throw new InvalidArgumentError('files and archive are for a store with dir; set up the engine itself');

@@ -7,6 +7,7 @@ import { copyPlainData } from '../codec/index.js';
 import { CairnError, InvalidArgumentError } from '../errors/index.js';
 import { messageOf } from '../errors/message-of.js';
 import { shown } from '../errors/shown.js';
+import { isObject } from './arguments.js';
 import type { StoredRecord } from './record.js';
 
 /** What is folded for one event type. What it returns is ignored. */
@@ -84,8 +85,10 @@ export function defineProjection<S extends object>(
   };
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
+/** Throws {@link InvalidArgumentError} unless it is what {@link defineProjection} returns. */
+export function checkProjection(projection: unknown): void {
+  if (isObject(projection) && typeof projection['name'] === 'string' && projection['on'] instanceof Map) return;
+  throw new InvalidArgumentError(`A projection is what defineProjection returned, got ${shown(projection)}`);
 }
 
 /**

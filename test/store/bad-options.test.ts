@@ -1,8 +1,19 @@
 // What openStore says to options that cannot be meant: at once, with what to pass, and before anything is touched.
 
 import { expect } from 'chai';
-import { InvalidArgumentError, MemoryDirectory, openStore, type OpenStoreOptions } from 'cairnlog';
+import { inspect } from 'node:util';
+import {
+  defineAggregate,
+  defineProjection,
+  InvalidArgumentError,
+  MemoryDirectory,
+  openStore,
+  type OpenStoreOptions,
+} from 'cairnlog';
 import { rejects } from '../support/rejects.js';
+import { Account } from './bank.js';
+
+const reduce = { Noted: () => undefined };
 
 describe('openStore', () => {
   const refuses = async (options: unknown, text: string | RegExp): Promise<void> => {
@@ -17,6 +28,57 @@ describe('openStore', () => {
       await refuses({ dir, highWaterMarkBytes: value }, /^highWaterMarkBytes must be a whole number of bytes from 1/);
       expect(await dir.list('')).to.deep.equal([]);
     });
+
+  const notOptions: [string, unknown, string | RegExp][] = [
+    ['nothing', undefined, /^openStore takes options.*openStore\(\{ dir: '.\/data' \}\); got undefined/],
+    ['null', null, /^openStore takes options.*got null/],
+    ['a path alone', './data', /^openStore takes options.*got ".\/data"/],
+    ['neither dir nor engine', {}, /^Say where the data is/],
+    ['a URL as the folder', { dir: new URL('file:///tmp/x') }, /^dir must be the path.*class URL; fileURLToPath/],
+    ['a number as the folder', { dir: 5 }, /^dir must be the path of a folder, or a Directory, got 5$/],
+    ['an object as the folder', { dir: {} }, /^dir must be the path of a folder, or a Directory, got an object$/],
+    ['null as the folder', { dir: null }, /^dir must be .* got null$/],
+    ['a function as the engine', { engine: () => undefined }, /^engine must be an object with open/],
+  ];
+  for (const [what, options, text] of notOptions) it(`refuses ${what}`, () => refuses(options, text));
+
+  const badOptions: [object, string | RegExp][] = [
+    [{ aggregates: Account }, 'aggregates must be an array of aggregates: [Account], got a function'],
+    [{ aggregates: [{}] }, 'An aggregate is a class decorated with @Aggregate'],
+    [{ forget: 'account' }, "forget must be an array of names: ['account'], got"],
+    [{ projections: {} }, 'projections must be an array of what defineProjection returned'],
+    [{ projections: [{}] }, 'A projection is what defineProjection returned, got an object'],
+    [{ projections: [5] }, 'A projection is what defineProjection returned, got 5'],
+    [{ projections: [null] }, 'A projection is what defineProjection returned, got null'],
+    [{ projections: [Account] }, 'A projection is what defineProjection returned, got a function'],
+    [
+      { projections: [defineAggregate('a', { initial: {}, reduce })] },
+      'A projection is what defineProjection returned',
+    ],
+    [{ checkpoint: 100 }, 'checkpoint must be an object with options, got 100'],
+    [{ checkpoint: { bogus: 1 } }, "checkpoint has no 'bogus'; it knows records, bytes, intervalMs"],
+    [{ checkpoint: { archive: 'x' } }, /^archive is an option of openStore itself/],
+    [{ files: 'x' }, 'files must be an object with options'],
+    [{ now: 5 }, 'now must be a function, got 5'],
+    [{ onSubscriberError: 'warn' }, 'onSubscriberError must be a function'],
+  ];
+  for (const [option, text] of badOptions)
+    it(`refuses ${inspect(option, { depth: 0, breakLength: Infinity })}: ${String(text)}`, async () => {
+      const dir = new MemoryDirectory();
+      await refuses({ dir, ...option }, text);
+      expect(await dir.list('')).to.deep.equal([]);
+    });
+
+  it('takes options that are left out by undefined', async () => {
+    const store = await openStore({
+      dir: new MemoryDirectory(),
+      aggregates: [Account],
+      projections: [defineProjection('p', { initial: {}, on: reduce })],
+      checkpoint: { records: 5, intervalMs: undefined } as never,
+      ...({ files: undefined, forget: undefined, now: undefined, highWaterMarkBytes: undefined } as object),
+    });
+    await store.close();
+  });
 
   it('waits for every entry with the smallest high-water mark that there is', async () => {
     const store = await openStore({ dir: new MemoryDirectory(), highWaterMarkBytes: 1 });
