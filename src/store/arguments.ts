@@ -44,6 +44,28 @@ export function checkList(name: string, list: unknown, of: string): void {
     throw new InvalidArgumentError(`${name} must be an array of ${of}, got ${shown(list)}`);
 }
 
+/** Throws unless it is a list of texts, or left out. */
+export function checkTexts(name: string, list: unknown): void {
+  checkList(name, list, 'texts');
+  for (const [index, text] of ((list ?? []) as unknown[]).entries())
+    if (typeof text !== 'string')
+      throw new InvalidArgumentError(`${name}[${index}] must be a text, got ${shown(text)}`);
+}
+
+/** Throws unless they are options: what is no object would be taken for none. */
+export function checkOptions(method: string, options: unknown): void {
+  if (!isObject(options) || Array.isArray(options))
+    throw new InvalidArgumentError(`The options of ${method} must be an object, got ${shown(options)}`);
+}
+
+/** Throws unless it can be listened to, or is left out. */
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !(isObject(signal) && typeof signal['addEventListener'] === 'function'))
+    throw new InvalidArgumentError(
+      `signal must be an AbortSignal, as AbortSignal.timeout(ms) or controller.signal, got ${shown(signal)}`,
+    );
+}
+
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
@@ -51,6 +73,14 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 /** A text that is stored as it is. */
 function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.isWellFormed();
+}
+
+/** Throws unless it is a list of objects that name a stream each; `of` says what they are. */
+export function checkAppends(name: string, list: unknown, of: string): void {
+  if (!Array.isArray(list)) throw new InvalidArgumentError(`${name} takes an array of ${of}, got ${shown(list)}`);
+  for (const [index, item] of list.entries())
+    if (!isObject(item))
+      throw new InvalidArgumentError(`${name} takes an array of ${of}, got ${shown(item)} as element ${index}`);
 }
 
 /** A frozen copy. */

@@ -15,10 +15,13 @@ import { AppendPipeline } from './append-pipeline.js';
 import { StreamsAppend, type AppendFacts, type AppendTold, type StagedEntry } from './appender.js';
 import {
   asyncDecision,
+  checkAppends,
   checkCommandId,
   checkDecide,
   checkedStream,
+  checkOptions,
   checkRetry,
+  checkSignal,
   copyEvents,
   copyMetadata,
   copyResult,
@@ -44,7 +47,7 @@ import type { Change, Commit } from './commit.js';
 import { Projection } from './live-projection.js';
 import { OpenReaders } from './open-readers.js';
 import { catchUp, liveItems, type CatchUp } from './observables.js';
-import type { ProjectionDefinition, ProjectionFold } from './projection.js';
+import { checkProjection, type ProjectionDefinition, type ProjectionFold } from './projection.js';
 import { oneByOne } from './one-by-one.js';
 import { readAll, readStream, type ReadOptions, type ReadSource, type ReadStreamOptions } from './reading.js';
 import { readRecords } from './read-records.js';
@@ -348,11 +351,13 @@ export class EventStore {
    */
   async append(streams: readonly StreamAppend[], options: AppendOptions = {}): Promise<Appended> {
     this.#checkOpen();
+    checkOptions('append', options);
     const durability = this.#durability(options.durability);
     const metadata = copyMetadata(options.metadata);
     const { commandId } = options;
     checkCommandId(commandId);
-    if (!Array.isArray(streams)) throw new InvalidArgumentError('append takes an array of { stream, events }');
+    checkAppends('append', streams, '{ stream, events }');
+    checkAppends('checks', options.checks ?? [], '{ stream, expectedVersion }');
     // Copied now, whenever there is room for them.
     const copies = streams.map(({ stream, expectedVersion = ANY, events }: StreamAppend) => ({
       stream: this.#streamToWrite(stream),
@@ -430,6 +435,7 @@ export class EventStore {
     options: { readonly version?: number } = {},
   ): Promise<Loaded<StateOf<T>>> {
     this.#checkReadable();
+    checkOptions('load', options);
     const definition = this.#parts.types.of(target);
     const { stream, committed } = this.#state.cells.ofAggregate(definition, id);
     const { version = committed.version } = options;
@@ -510,7 +516,9 @@ export class EventStore {
    */
   tail(options: WatchOptions & { readonly signal?: AbortSignal } = {}): AsyncGenerator<StoredRecord, void, undefined> {
     this.#checkReadable();
+    checkOptions('tail', options);
     const { signal } = options;
+    checkSignal(signal);
     const filter = recordFilter(options.filter, this.#parts.types);
     return new Tail(this.#tails, { from: this.#from(options.from), filter, signal, name: 'a tail' }).records();
   }
@@ -541,6 +549,7 @@ export class EventStore {
    */
   subscribe(options: WatchOptions = {}): CatchUp {
     this.#checkReadable();
+    checkOptions('subscribe', options);
     const filter = recordFilter(options.filter, this.#parts.types);
     return catchUp(
       this.#tails,
@@ -678,6 +687,7 @@ export class EventStore {
    */
   projection<S extends object>(definition: ProjectionDefinition<S>): Projection<S> {
     this.#checkReadable();
+    checkProjection(definition);
     const projection = this.#projections.get(definition.name);
     if (projection === undefined || projection.definition !== (definition as unknown))
       throw new InvalidArgumentError(`'${definition.name}' is not among the projections of this store`);
@@ -696,7 +706,7 @@ export class EventStore {
   async rebuild(name: string): Promise<void> {
     this.#checkOpen();
     const projection = this.#projections.get(name);
-    if (projection === undefined) throw new InvalidArgumentError(`The store has no projection '${name}'`);
+    if (projection === undefined) throw new InvalidArgumentError(`The store has no projection ${shown(name)}`);
     await projection.rebuild();
   }
 
@@ -708,6 +718,7 @@ export class EventStore {
    */
   async waitFor(position: number, options: WaitOptions = {}): Promise<void> {
     this.#checkReadable();
+    checkOptions('waitFor', options);
     await waitUntil(position, () => this.position >= position, this.#feed, options);
   }
 
@@ -725,6 +736,7 @@ export class EventStore {
    */
   async checkpoint(options: { readonly full?: boolean } = {}): Promise<CheckpointResult> {
     this.#checkOpen();
+    checkOptions('checkpoint', options);
     try {
       return await this.#checkpointer.take(options.full ?? false);
     } catch (error) {
@@ -743,6 +755,7 @@ export class EventStore {
    */
   async truncate(options: { readonly dryRun?: boolean } = {}): Promise<TruncationReport> {
     this.#checkOpen();
+    checkOptions('truncate', options);
     return this.#checkpointer.truncate(options.dryRun ?? false);
   }
 
@@ -845,6 +858,7 @@ export class EventStore {
   ): Command<T, R> {
     this.#checkOpen();
     checkDecide(decide);
+    checkOptions('execute', options);
     const definition = this.#parts.types.of(target);
     const { commandId, expectedVersion = ANY, retry = expectedVersion === ANY ? DEFAULT_RETRY : 0 } = options;
     checkCommandId(commandId);

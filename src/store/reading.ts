@@ -3,8 +3,10 @@
 
 import { InvalidArgumentError, TruncatedError } from '../errors/index.js';
 import { shown } from '../errors/shown.js';
+import { checkOptions } from './arguments.js';
 import type { EventLog } from './event-log.js';
 import type { Holds } from './holds.js';
+import { recordFilter } from './record-filter.js';
 import type { StoredRecord } from './record.js';
 import type { AggregateTypes, Target } from './types.js';
 
@@ -55,7 +57,9 @@ export async function* readAll(
   source: ReadSource,
   options: ReadOptions,
 ): AsyncGenerator<readonly StoredRecord[], void, undefined> {
+  checkOptions('readAll', options);
   const { log } = source;
+  const isWanted = selection(source.types, options);
   const committed = source.committedPosition();
   const { from = log.firstPosition, upTo = committed, limit = Infinity, backwards = false } = options;
   checkCount('from', from, 1);
@@ -68,7 +72,7 @@ export async function* readAll(
   if (limit === 0) return;
   const range = { from, upTo: Math.min(upTo, committed) };
   let left = limit;
-  for await (const records of inOrder(source, range, backwards, selection(source.types, options))) {
+  for await (const records of inOrder(source, range, backwards, isWanted)) {
     yield records.length > left ? records.slice(0, left) : records;
     left -= records.length;
     if (left <= 0) return;
@@ -81,6 +85,7 @@ export async function* readStream(
   stream: string,
   options: ReadStreamOptions,
 ): AsyncGenerator<readonly StoredRecord[], void, undefined> {
+  checkOptions('readStream', options);
   const { fromVersion, upToVersion, limit = Infinity, backwards = false } = options;
   if (fromVersion !== undefined) checkCount('fromVersion', fromVersion, 1);
   if (upToVersion !== undefined) checkCount('upToVersion', upToVersion, 0);
@@ -119,18 +124,12 @@ function leftTheLog(stream: string, version: number, oldest: number | undefined)
 type Wanted = (record: StoredRecord) => boolean;
 
 /** All filters of the options as one. */
-function selection(types: AggregateTypes, options: ReadOptions): Wanted {
-  const { filter } = options;
-  const wantedTypes = options.types === undefined ? undefined : new Set(options.types);
-  const wantedStreams = options.streams === undefined ? undefined : new Set(options.streams);
-  const definitions =
-    options.aggregates === undefined ? undefined : new Set(options.aggregates.map((target) => types.of(target)));
-  return (record) => {
-    if (wantedTypes !== undefined && !wantedTypes.has(record.type)) return false;
-    if (wantedStreams !== undefined && !wantedStreams.has(record.stream)) return false;
-    if (definitions !== undefined && !definitions.has(types.ofStream(record.stream)!)) return false;
-    return filter === undefined || filter(record);
-  };
+function selection(known: AggregateTypes, { aggregates, streams, types, filter }: ReadOptions): Wanted {
+  if (filter !== undefined && typeof filter !== 'function')
+    throw new InvalidArgumentError(
+      `filter must be a function, got ${shown(filter)}; aggregates, streams and types are options of readAll itself`,
+    );
+  return recordFilter({ aggregates, streams, types, where: filter }, known) ?? (() => true);
 }
 
 async function* inOrder(

@@ -6,6 +6,7 @@ import type { Observable } from 'rxjs';
 import { CairnError, ClosedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
 import { messageOf } from '../errors/message-of.js';
 import { shown } from '../errors/shown.js';
+import { checkOptions } from './arguments.js';
 import type { StoreEntry } from './entry.js';
 import { Feed } from './feed.js';
 import { currentAndChanges, sameFields } from './observables.js';
@@ -443,8 +444,10 @@ class Turns {
 
 /** Throws {@link InvalidArgumentError} for options that cannot be used. */
 export function checkSubscriptionOptions(options: SubscriptionOptions): void {
+  checkOptions('subscription', options);
   const { handle, onError = {}, stopMs = 0 } = options;
   if (typeof handle !== 'function') throw new InvalidArgumentError('A subscription needs a function to handle records');
+  checkOptions('onError', onError);
   const { retry = 0, delayMs = 0, maxDelayMs = 0, maxParked = 1, then = 'stop' } = onError;
   for (const [name, value] of Object.entries({ retry, delayMs, maxDelayMs, maxParked, stopMs }))
     if (typeof value !== 'number' || Number.isNaN(value) || value < 0)

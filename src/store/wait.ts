@@ -2,6 +2,7 @@
 
 import { ClosedError, InvalidArgumentError } from '../errors/index.js';
 import { shown } from '../errors/shown.js';
+import { checkSignal } from './arguments.js';
 import type { Commit } from './commit.js';
 import type { Feed } from './feed.js';
 
@@ -19,6 +20,7 @@ export async function waitUntil(
 ): Promise<void> {
   if (!Number.isSafeInteger(position) || position < 0)
     throw new InvalidArgumentError(`position must be a whole number from 0, got ${shown(position)}`);
+  checkSignal(signal);
   if (reached()) return;
   signal?.throwIfAborted();
   let stop: (() => void) | undefined;

@@ -1,6 +1,7 @@
 // What a call gets for arguments that cannot be meant: an InvalidArgumentError that says what to pass, whatever was passed.
 
 import { expect } from 'chai';
+import { inspect } from 'node:util';
 import {
   defineAggregate,
   defineProjection,
@@ -77,5 +78,98 @@ describe('Arguments', () => {
         () => defineAggregate('a', { version: any, initial: {}, reduce }),
       ])
         expect(throws(call, InvalidArgumentError).message.length).to.be.lessThan(11_000);
+    });
+
+  const bad: [string, (any: never) => Promise<unknown>, [unknown, string | RegExp][]][] = [
+    [
+      'append(value)',
+      (any) => store.append(any),
+      [
+        ['x', 'append takes an array of { stream, events }, got "x"'],
+        [[null], 'append takes an array of { stream, events }, got null as element 0'],
+      ],
+    ],
+    [
+      'append(streams, value)',
+      (any) => store.append([{ stream: 's', events: [event] }], any),
+      [
+        [null, 'The options of append must be an object, got null'],
+        [
+          { checks: { stream: 's', expectedVersion: 0 } },
+          'checks takes an array of { stream, expectedVersion }, got an obj',
+        ],
+        [{ checks: [0] }, 'checks takes an array of { stream, expectedVersion }, got 0 as element 0'],
+        [{ checks: [{ stream: 's' }] }, 'expectedVersion must be'],
+      ],
+    ],
+    [
+      'execute(…, value)',
+      (any) => store.execute(Account, 'a', (account) => account.deposit(1), any),
+      [[null, 'execute']],
+    ],
+    ['load(…, value)', (any) => store.load(Account, 'a', any), [[5, 'The options of load must be an object, got 5']]],
+    ['waitFor(…, value)', (any) => store.waitFor(9, any), [[{ signal: 5 }, 'signal must be an AbortSignal']]],
+    ['checkpoint(value)', (any) => store.checkpoint(any), [[null, 'The options of checkpoint must be an object']]],
+    ['truncate(value)', (any) => store.truncate(any), [[true, 'The options of truncate must be an object']]],
+    [
+      'projection(value)',
+      async (any) => store.projection(any),
+      [[null, 'A projection is what defineProjection returned']],
+    ],
+    ['rebuild(value)', (any) => store.rebuild(any), [[Symbol('p'), 'no projection Symbol(p)']]],
+    [
+      'readAll(value)',
+      (any) => store.readAll(any).next(),
+      [
+        [null, 'The options of readAll must be an object, got null'],
+        [{ filter: 5 }, 'filter must be a function, got 5'],
+        [{ filter: { types: ['Noted'] } }, /filter must be a function.*types are options of readAll itself/],
+        [{ types: 5 }, 'types must be an array of texts, got 5'],
+        [{ types: 'Noted' }, 'types must be an array of texts, got "Noted"'],
+        [{ types: [5] }, 'types[0] must be a text, got 5'],
+        [{ aggregates: Account }, 'aggregates must be an array of aggregates: [Account], got a function'],
+        [{ streams: 'account-a' }, 'streams must be an array of texts, got "account-a"'],
+      ],
+    ],
+    [
+      'readStream(…, value)',
+      (any) => store.readStream('s', any).next(),
+      [[null, 'The options of readStream must be an object, got null']],
+    ],
+    ['tail(value)', async (any) => store.tail(any), [[{ signal: {} }, 'signal must be an AbortSignal']]],
+    [
+      'subscription(…, value)',
+      (any) => store.subscription('s', any),
+      [
+        [undefined, 'The options of subscription must be an object, got undefined'],
+        [{ handle: () => undefined, onError: 'park' }, 'The options of onError must be an object, got "park"'],
+      ],
+    ],
+  ];
+  for (const [what, call, cases] of bad)
+    for (const [value, text] of cases)
+      it(`are refused: ${what} with ${inspect(value, { breakLength: Infinity })}`, async () => {
+        const { message } = await rejects(call(value as never), InvalidArgumentError);
+        if (typeof text === 'string') expect(message).to.include(text);
+        else expect(message).to.match(text);
+      });
+
+  const filters: [unknown, string][] = [
+    [5, 'A filter is a function or { aggregates, streams, types, where }, got 5'],
+    [{ types: 'Noted' }, 'types must be an array of texts'],
+    [{ streams: 'account-a' }, 'streams must be an array of texts'],
+    [{ streams: [Symbol('s')] }, 'streams[0] must be a text, got Symbol(s)'],
+    [{ aggregates: Account }, 'aggregates must be an array of aggregates'],
+    [{ where: true }, 'where must be a function, got true'],
+  ];
+  for (const [value, text] of filters)
+    it(`are refused: the filter ${inspect(value, { breakLength: Infinity })} of whatever watches`, async () => {
+      const filter = value as never;
+      for (const call of [
+        async () => store.tail({ filter }),
+        async () => store.subscribe({ filter }),
+        () => store.subscription('s', { handle: () => undefined, filter }),
+      ])
+        expect((await rejects(call(), InvalidArgumentError)).message).to.include(text);
     });
 });
