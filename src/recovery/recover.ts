@@ -3,11 +3,11 @@
 import { CheckpointFile, type CheckpointInfo, type ListedCheckpoint } from '../checkpoint/index.js';
 import { checkId } from '../bytes/u64.js';
 import type { Codec } from '../codec/index.js';
-import { CairnError, InvalidArgumentError, NotFoundError, RecoveryError } from '../errors/index.js';
+import { CairnError, NotFoundError, RecoveryError } from '../errors/index.js';
 import { messageOf } from '../errors/message-of.js';
-import { shown } from '../errors/shown.js';
 import type { Directory } from '../storage/index.js';
 import { WalReader, type ReplayMode, type WalRecord } from '../wal/index.js';
+import { checkReplayMode } from '../wal/log-scan.js';
 import { StartingPoints, type Start } from './choose-checkpoint.js';
 import type { RecoveryReport } from './report.js';
 
@@ -66,8 +66,7 @@ export async function recoverWithWal<E, T, S>(
   options: RecoverOptions<E, T, S>,
 ): Promise<Recovery<S>> {
   const { mode = 'bestEffort', upTo, checkpointPath } = options;
-  if (mode !== 'strict' && mode !== 'bestEffort')
-    throw new InvalidArgumentError(`mode must be 'strict' or 'bestEffort', got ${shown(mode)}`);
+  checkReplayMode(mode);
   if (upTo !== undefined) checkId(upTo, 'upTo');
   const begun = performance.now();
   const listed = checkpointPath === undefined ? undefined : [await explicit(directory, checkpointPath, upTo)];

@@ -4,6 +4,7 @@ import { InvalidArgumentError } from '../errors/index.js';
 import { shown } from '../errors/shown.js';
 import { FsDirectory, type Directory } from '../storage/index.js';
 import { boot, type StoreRecovery } from './boot.js';
+import { checkedClock } from './checked-clock.js';
 import { checkPolicy, type CheckpointPolicy } from './checkpointer.js';
 import { checkDurability, type Durability } from './durability.js';
 import type { Engine, EngineSource } from './event-log.js';
@@ -118,7 +119,7 @@ export async function openStore(options: OpenStoreOptions): Promise<EventStore> 
       durability,
       checkpoint,
       highWaterMarkBytes,
-      now: options.now ?? Date.now,
+      now: options.now === undefined ? Date.now : checkedClock(options.now),
       after: options.after ?? nodeTimers,
       elapsed,
       onCheckpointFailure: options.onCheckpointFailure ?? warnOfCheckpoint,

@@ -10,6 +10,17 @@ export type FlushPolicy =
   | { readonly kind: 'interval'; readonly milliseconds: number }
   | { readonly kind: 'manual' };
 
+/** Throws {@link InvalidArgumentError} for what is no policy: entries would wait for a flush that never comes. */
+export function checkFlushPolicy(policy: FlushPolicy): void {
+  const { kind, appends, milliseconds } = (policy ?? {}) as Partial<Record<string, unknown>>;
+  if (kind === 'every') every(appends as number);
+  else if (kind === 'interval') interval(milliseconds as number);
+  else if (kind !== 'perAppend' && kind !== 'manual')
+    throw new InvalidArgumentError(
+      `flushPolicy must be perAppend, manual, every(appends) or interval(milliseconds), got ${shown(policy)}`,
+    );
+}
+
 /** After every append; appends of one tick share one write. */
 export const perAppend: FlushPolicy = { kind: 'perAppend' };
 

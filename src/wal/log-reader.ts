@@ -8,7 +8,7 @@ import { shown } from '../errors/shown.js';
 import type { Directory } from '../storage/index.js';
 import type { FrameBlock } from './frame-scanner.js';
 import type { LogLayout } from './layout.js';
-import { LogScan, type ReplayMode, type ScanRange } from './log-scan.js';
+import { checkReplayMode, LogScan, type ReplayMode, type ScanRange } from './log-scan.js';
 import type { TornTail } from './tail.js';
 
 /** An entry and the id that the log gave it. */
@@ -134,6 +134,7 @@ export class LogReader<E> {
   }
 
   #scan({ mode = 'strict', from, upTo, durableId }: ReplayOptions): LogScan {
+    checkReplayMode(mode);
     if (from !== undefined) checkId(from, 'from', 1);
     if (upTo !== undefined) checkId(upTo, 'upTo');
     if (durableId !== undefined) checkId(durableId, 'durableId');

@@ -7,7 +7,7 @@ import { shown } from '../errors/shown.js';
 import type { Codec } from '../codec/index.js';
 import type { Directory, Lock, RandomBytes } from '../storage/index.js';
 import { CommitLoop } from './commit-loop.js';
-import { every, type FlushPolicy } from './flush-policy.js';
+import { checkFlushPolicy, every, type FlushPolicy } from './flush-policy.js';
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './format.js';
 import type { LogLayout } from './layout.js';
 import { notify, type WalObserver } from './observer.js';
@@ -342,6 +342,7 @@ export function prepareForWriting<E>(
     throw new InvalidArgumentError(`recycleSegments must be a whole number from 0, got ${shown(recycleSegments)}`);
   if (segmentMaxAgeMs !== undefined && !(typeof segmentMaxAgeMs === 'number' && segmentMaxAgeMs > 0))
     throw new InvalidArgumentError(`segmentMaxAgeMs must be above 0, got ${shown(segmentMaxAgeMs)}`);
+  if (options.flushPolicy !== undefined) checkFlushPolicy(options.flushPolicy);
   if (typeof options.codec?.encode !== 'function' || typeof options.codec.decode !== 'function')
     throw new InvalidArgumentError('codec must have encode and decode, as walEntryCodec or messagePackCodec() do');
   return prepareLog(directory, layout, {

@@ -80,6 +80,28 @@ describe('openStore', () => {
     await store.close();
   });
 
+  for (const time of [NaN, Infinity, '2024-01-01', undefined, null, 5n, new Date(), Promise.resolve(1)])
+    it(`appends nothing at a time that is none: ${inspect(time)}`, async () => {
+      let now: unknown = 1000;
+      const dir = new MemoryDirectory();
+      const store = await openStore({ dir, aggregates: [Account], now: () => now as number });
+      now = time;
+      const event = { type: 'MoneyDeposited', data: { amount: 1 } };
+      for (const call of [
+        () => store.append([{ stream: 'account-a', events: [event] }]),
+        () => store.append([{ stream: 'account-a', events: [event] }], { commandId: 'c' }),
+        () => store.execute(Account, 'a', (account) => account.deposit(1)),
+        () => store.execute(Account, 'a', (account) => account.deposit(1), { commandId: 'c' }),
+      ])
+        expect((await rejects(call(), InvalidArgumentError)).message).to.include('now of openStore must return');
+      now = 2000;
+      expect((await store.load(Account, 'a')).version).to.equal(0);
+      const { version } = await store.execute(Account, 'a', (account) => account.deposit(1), { commandId: 'c' });
+      expect([version, store.position]).to.deep.equal([1, 1]);
+      for await (const record of store.readAll()) expect(record.recordedAt).to.equal(2000);
+      await store.close();
+    });
+
   it('waits for every entry with the smallest high-water mark that there is', async () => {
     const store = await openStore({ dir: new MemoryDirectory(), highWaterMarkBytes: 1 });
     const event = { type: 'Noted', data: 1 };
