@@ -54,7 +54,7 @@ function takeReturned(draft: Draft<object>, state: unknown, returned: object): v
   if (typeof (returned as { then?: unknown }).then === 'function') {
     // Whatever it comes to, nobody waits for it.
     if (returned instanceof Promise) returned.catch(() => undefined);
-    throw new AsyncError();
+    throw new AsyncError('it is async: it returned a promise, and must change the state at once');
   }
   if (isDraft(returned) || Array.isArray(returned) !== Array.isArray(state) || current(draft) !== state) return;
   if (Array.isArray(returned)) {

@@ -2,7 +2,14 @@
 // store. Like reducers they are pure functions of a draft; unlike reducers, one that throws stops only itself.
 
 import { createHash } from 'node:crypto';
-import { reduce, ReducerError, type AggregateDefinition, type Draft, type ReadonlyState } from '../aggregate/index.js';
+import {
+  isAsync,
+  reduce,
+  ReducerError,
+  type AggregateDefinition,
+  type Draft,
+  type ReadonlyState,
+} from '../aggregate/index.js';
 import { copyPlainData } from '../codec/index.js';
 import { CairnError, InvalidArgumentError } from '../errors/index.js';
 import { messageOf } from '../errors/message-of.js';
@@ -66,11 +73,19 @@ export function defineProjection<S extends object>(
     throw new InvalidArgumentError(`projection '${name}': the initial state must be an object or an array`);
   if (filter !== undefined && typeof filter !== 'function')
     throw new InvalidArgumentError(`projection '${name}': the filter must be a function`);
+  if (filter !== undefined && isAsync(filter))
+    throw new InvalidArgumentError(`projection '${name}': the filter is async; it must answer at once`);
   const handlers = new Map(Object.entries(isObject(on) ? on : {})) as Map<string, ProjectionHandler>;
   if (handlers.size === 0) throw new InvalidArgumentError(`projection '${name}': there is no handler in 'on'`);
-  for (const [type, handler] of handlers)
+  for (const [type, handler] of handlers) {
     if (typeof handler !== 'function')
       throw new InvalidArgumentError(`projection '${name}': the handler of '${type}' must be a function`);
+    if (isAsync(handler))
+      throw new InvalidArgumentError(
+        `projection '${name}': the handler of '${type}' is async; it must change the state at once. For what takes ` +
+          'time use a subscription',
+      );
+  }
   const copy = copyPlainData(initial);
   const hash = createHash('sha256').update(JSON.stringify(copy)).update(String(filter));
   for (const [type, handler] of [...handlers].sort(([a], [b]) => (a < b ? -1 : 1)))

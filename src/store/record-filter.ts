@@ -1,5 +1,6 @@
 // Which records somebody wants: said in data, or by a function.
 
+import { isAsync } from '../aggregate/index.js';
 import { InvalidArgumentError } from '../errors/index.js';
 import { shown } from '../errors/shown.js';
 import { checkList, checkTexts, isObject } from './arguments.js';
@@ -26,7 +27,11 @@ export function recordFilter(
   filter: RecordFilter | undefined,
   types: AggregateTypes,
 ): ((record: StoredRecord) => boolean) | undefined {
-  if (filter === undefined || typeof filter === 'function') return filter;
+  if (filter === undefined) return undefined;
+  if (typeof filter === 'function') {
+    checkAnswersAtOnce('A filter', filter);
+    return filter;
+  }
   if (!isObject(filter as unknown))
     throw new InvalidArgumentError(
       `A filter is a function or { aggregates, streams, types, where }, got ${shown(filter)}`,
@@ -41,6 +46,7 @@ export function recordFilter(
   checkTexts('types', filter.types);
   if (where !== undefined && typeof where !== 'function')
     throw new InvalidArgumentError(`where must be a function, got ${shown(where)}`);
+  if (where !== undefined) checkAnswersAtOnce('where', where);
   const definitions = setOf(filter.aggregates?.map((target) => types.of(target)));
   const streams = setOf(filter.streams);
   const eventTypes = setOf(filter.types);
@@ -49,6 +55,11 @@ export function recordFilter(
     (streams === undefined || streams.has(record.stream)) &&
     (definitions === undefined || isOf(definitions, types.ofStream(record.stream))) &&
     (where === undefined || where(record));
+}
+
+/** A promise is true, so everything would pass. */
+function checkAnswersAtOnce(name: string, filter: (record: StoredRecord) => boolean): void {
+  if (isAsync(filter)) throw new InvalidArgumentError(`${name} must answer at once; the function is async`);
 }
 
 function setOf<T>(list: readonly T[] | undefined): ReadonlySet<T> | undefined {

@@ -161,6 +161,8 @@ describe('Arguments', () => {
     [{ streams: [Symbol('s')] }, 'streams[0] must be a text, got Symbol(s)'],
     [{ aggregates: Account }, 'aggregates must be an array of aggregates'],
     [{ where: true }, 'where must be a function, got true'],
+    [{ where: async () => true }, 'where must answer at once; the function is async'],
+    [async () => true, 'A filter must answer at once; the function is async'],
   ];
   for (const [value, text] of filters)
     it(`are refused: the filter ${inspect(value, { breakLength: Infinity })} of whatever watches`, async () => {
