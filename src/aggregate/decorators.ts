@@ -10,9 +10,9 @@ export interface AggregateOptions {
   /** Letters, digits, `_` and `.`: streams are called `name-id`. Never change it once there are records. */
   readonly name: string;
   /** Version of the state's shape, from 1. Raise it when checkpointed states can no longer be used as they are. */
-  readonly version?: number;
+  readonly version?: number | undefined;
   /** Event types that must have a reducer: types are gone at run time, so a forgotten one is found only if named. */
-  readonly events?: readonly string[];
+  readonly events?: readonly string[] | undefined;
 }
 
 type Method = (...args: never[]) => unknown;

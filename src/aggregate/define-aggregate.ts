@@ -53,7 +53,7 @@ export interface DefinedAggregate<S extends object, E extends Event, C> {
 
 export interface DefineAggregateOptions<S extends object, D, C> {
   /** Version of the state's shape, from 1. Default 1. */
-  readonly version?: number;
+  readonly version?: number | undefined;
   readonly initial: S;
   /**
    * One reducer for every event: changes a draft of the state, or leaves it alone and returns the next state. If it
@@ -61,14 +61,14 @@ export interface DefineAggregateOptions<S extends object, D, C> {
    */
   readonly reduce: { readonly [T in keyof D]: (state: Draft<S>, event: Event<T & string, D[T]>) => void };
   /** By event type: element i turns the data of version i + 1 into that of version i + 2. */
-  readonly upcast?: { readonly [T in keyof NoInfer<D>]?: readonly ((data: never) => unknown)[] };
+  readonly upcast?: { readonly [T in keyof NoInfer<D>]?: readonly ((data: never) => unknown)[] } | undefined;
   /** By state version: turns a checkpointed state of that version into one of the next. */
-  readonly migrate?: Readonly<Record<number, (state: never) => unknown>>;
+  readonly migrate?: Readonly<Record<number, (state: never) => unknown>> | undefined;
   /**
    * Functions that decide on events: called for every execution with what they work on. Take `aggregate.state` when the
    * command runs, not before. A command that throws has decided on nothing.
    */
-  readonly commands?: (aggregate: CommandContext<S, EventsOf<D>>) => C & Unshadowed;
+  readonly commands?: ((aggregate: CommandContext<S, EventsOf<D>>) => C & Unshadowed) | undefined;
 }
 
 /**

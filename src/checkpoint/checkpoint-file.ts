@@ -47,7 +47,7 @@ export interface CheckpointWriteOptions<T> {
   /** The items hold every entry of the log up to this one, and none after it. */
   readonly lastAppliedId: number;
   /** `logId` of the writer, so that the checkpoint is never applied to another log. */
-  readonly logId?: number;
+  readonly logId?: number | undefined;
   readonly codec: Codec<T>;
   /** The state. Give them in a fixed order and the file's bytes are the same for the same state. */
   readonly items: Iterable<T> | AsyncIterable<T>;
@@ -56,7 +56,7 @@ export interface CheckpointWriteOptions<T> {
 export interface CheckpointReadOptions<T> {
   readonly codec: Codec<T>;
   /** Reads the payload of a version 1 or 2 file, which the crate wrote in one piece, as items. */
-  readonly crateCodec?: Codec<readonly T[]>;
+  readonly crateCodec?: Codec<readonly T[]> | undefined;
 }
 
 /** What a checkpoint file is, without its contents. */

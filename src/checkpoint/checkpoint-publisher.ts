@@ -33,7 +33,7 @@ import {
 
 /** Options of {@link CheckpointPublisher}; `makeEntry` may be left out where the log takes `WalEntry` values. */
 export type CheckpointPublisherOptions<E, T> = PublisherOptions<E, T> &
-  (WalEntry extends E ? { readonly makeEntry?: MakeEntry<E> } : { readonly makeEntry: MakeEntry<E> });
+  (WalEntry extends E ? { readonly makeEntry?: MakeEntry<E> | undefined } : { readonly makeEntry: MakeEntry<E> });
 
 /** Makes the entry that marks a checkpoint in the log. Default: the `Checkpoint` of `WalEntry`. */
 type MakeEntry<E> = (checkpointPath: string, lastAppliedId: number) => E;
@@ -44,9 +44,9 @@ interface PublisherOptions<E, T> {
   /** Codec of the state's items. */
   readonly codec: Codec<T>;
   /** Checkpoints that are kept. Default 2, at least 1. */
-  readonly retain?: number;
+  readonly retain?: number | undefined;
   /** How covered segments leave the log; see `WalMaintenance.truncatePrefix`. */
-  readonly truncate?: TruncateOptions;
+  readonly truncate?: TruncateOptions | undefined;
 }
 
 /** What publishing a checkpoint came to. */

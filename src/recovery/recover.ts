@@ -17,7 +17,7 @@ export interface RecoverOptions<E, T, S> {
   /** Codec of the checkpoints' items. */
   readonly checkpointCodec: Codec<T>;
   /** Reads checkpoints that the crate wrote. */
-  readonly crateCodec?: Codec<readonly T[]>;
+  readonly crateCodec?: Codec<readonly T[]> | undefined;
   /** State before the first entry. Called again for each checkpoint that is tried, so it must make a new one. */
   readonly init: () => S;
   /**
@@ -28,11 +28,11 @@ export interface RecoverOptions<E, T, S> {
   /** Applies one log entry; returns the state, which may be the same object. What it throws ends the recovery. */
   readonly apply: (state: S, record: WalRecord<E>) => S;
   /** What an interrupted write at the end of the log is. Default `bestEffort`: where the log ends. */
-  readonly mode?: ReplayMode;
+  readonly mode?: ReplayMode | undefined;
   /** Recover the state after this entry instead of after the last one. */
-  readonly upTo?: number;
+  readonly upTo?: number | undefined;
   /** Use this checkpoint and no other. Default: the newest of the folder that can be used. */
-  readonly checkpointPath?: string;
+  readonly checkpointPath?: string | undefined;
 }
 
 /** Recovered state, and how it was recovered. */

@@ -49,12 +49,12 @@ export interface Merge {
 
 export interface SegmentManagerOptions {
   /** Name of the index, where a store holds several. Default `main`. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   /**
    * Ids below this are not given out by `nextSegmentId`. For files that were written for a segment which a crash kept
    * from being added: 1 + the highest id that any file is named after.
    */
-  readonly nextSegmentId?: number;
+  readonly nextSegmentId?: number | undefined;
 }
 
 /** What a change may be told besides what it changes. */
@@ -62,11 +62,11 @@ export type ChangeOptions = Pick<ExecuteOptions, 'durability' | 'metadata'>;
 
 export interface NewSegment {
   /** Default: a new one. */
-  readonly segmentId?: number;
+  readonly segmentId?: number | undefined;
   /** How many documents it has, 0 to 2^32-1. */
   readonly docCount: number;
   /** Documents of other segments that these replace: deleted in the same instant, or nothing is done. */
-  readonly deletes?: readonly DocAddress[];
+  readonly deletes?: readonly DocAddress[] | undefined;
 }
 
 /** Where a change is in the store. */
@@ -262,7 +262,7 @@ export class SegmentManager {
    */
   async endMerge(
     transactionId: number,
-    options: ChangeOptions & { readonly remap?: Remap } = {},
+    options: ChangeOptions & { readonly remap?: Remap | undefined } = {},
   ): Promise<SegmentChange & EndedMerge> {
     const { remap, ...rest } = options;
     const { position, result } = await this.#store.execute(

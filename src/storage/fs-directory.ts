@@ -23,7 +23,7 @@ const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
 /** Options of {@link FsDirectory.open}. */
 export interface FsDirectoryOptions {
   /** How writers exclude each other. Default: what suits the platform, see `defaultLockProvider`. */
-  readonly lockProvider?: LockProvider;
+  readonly lockProvider?: LockProvider | undefined;
 }
 
 /**

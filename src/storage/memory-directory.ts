@@ -32,7 +32,7 @@ export class MemoryDirectory implements Directory {
   readonly #now: () => number;
 
   /** `now`: milliseconds since 1970, for the creation times of files. */
-  constructor(options: { readonly now?: () => number } = {}) {
+  constructor(options: { readonly now?: (() => number) | undefined } = {}) {
     this.#now = options.now ?? Date.now;
   }
 

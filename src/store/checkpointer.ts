@@ -17,23 +17,23 @@ import type { After } from './timers.js';
  */
 export interface CheckpointPolicy {
   /** Entries since the last checkpoint. Default 100,000 if no limit is given. */
-  readonly records?: number;
+  readonly records?: number | undefined;
   /** Bytes of entries since then. */
-  readonly bytes?: number;
+  readonly bytes?: number | undefined;
   /** Milliseconds since the first entry after it. */
-  readonly intervalMs?: number;
+  readonly intervalMs?: number | undefined;
   /** Estimated milliseconds that a recovery would take to replay what came since, at the rate of the last recovery. */
-  readonly recoveryMs?: number;
+  readonly recoveryMs?: number | undefined;
   /**
    * Full checkpoints that are kept, with those that build on them. Default 2: whichever file is damaged, the store is
    * recovered from another, and the log is kept for that.
    */
-  readonly retain?: number;
+  readonly retain?: number | undefined;
   /**
    * Bytes of a full checkpoint from which on the next ones hold only what changed since. Default 1 MiB; `Infinity`:
    * every checkpoint is full.
    */
-  readonly changesAboveBytes?: number;
+  readonly changesAboveBytes?: number | undefined;
 }
 
 const POLICY: readonly string[] = [

@@ -74,21 +74,21 @@ export type Decided<R> = R extends PromiseLike<unknown> ? 'A command decides at 
 
 export interface ExecuteOptions {
   /** Version that the stream must be at. Default {@link ANY}. */
-  readonly expectedVersion?: ExpectedVersion;
+  readonly expectedVersion?: ExpectedVersion | undefined;
   /**
    * Executing the same id on the same aggregate again returns the first answer, decides nothing and appends nothing, as
    * long as the receipt is kept: see `receipts` of `openStore`. What the command returns must be plain data then.
    */
-  readonly commandId?: string;
+  readonly commandId?: string | undefined;
   /** Plain data that travels with the records. Default: none. */
-  readonly metadata?: Metadata;
+  readonly metadata?: Metadata | undefined;
   /** What the acknowledgement means. Default: the store's. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /**
    * How often to decide anew if the aggregate changed while the command ran, because the command itself appended to it.
    * Default 3; 0 with `expectedVersion`.
    */
-  readonly retry?: number;
+  readonly retry?: number | undefined;
 }
 
 export interface Executed<R> {
@@ -104,19 +104,19 @@ export interface StreamAppend {
   /** `name-id`; the name of no aggregate of the store makes a stream of bare records. */
   readonly stream: string;
   /** Default {@link ANY}. If a stream is named twice, the second is appended to what the first led to. */
-  readonly expectedVersion?: ExpectedVersion;
+  readonly expectedVersion?: ExpectedVersion | undefined;
   readonly events: readonly Event[];
 }
 
 export interface AppendOptions {
   /** Versions that streams must be at before anything is appended, whether they are written or not. */
-  readonly checks?: readonly { readonly stream: string; readonly expectedVersion: ExpectedVersion }[];
+  readonly checks?: readonly { readonly stream: string; readonly expectedVersion: ExpectedVersion }[] | undefined;
   /** Appending with the same id again returns the first answer and appends nothing. Ids of commands are others. */
-  readonly commandId?: string;
+  readonly commandId?: string | undefined;
   /** Plain data that travels with the records. Default: none. */
-  readonly metadata?: Metadata;
+  readonly metadata?: Metadata | undefined;
   /** What the acknowledgement means. Default: the store's. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
 }
 
 export interface Appended {
@@ -131,9 +131,9 @@ export interface WatchOptions {
    * Position of the first record that is wanted; `start` is 1, `now` is the one that is appended next. What has left the
    * log cannot be watched: that ends in `TruncatedError`, which names the oldest position that is left. Default `now`.
    */
-  readonly from?: number | 'start' | 'now';
+  readonly from?: number | 'start' | 'now' | undefined;
   /** Records that are wanted. Default: all. */
-  readonly filter?: RecordFilter;
+  readonly filter?: RecordFilter | undefined;
 }
 
 /** One aggregate after a record. Frozen all through. */
@@ -385,7 +385,7 @@ export class EventStore {
   }
 
   #appendNow(
-    streams: readonly Required<StreamAppend>[],
+    streams: readonly CheckedAppend[],
     checks: NonNullable<AppendOptions['checks']>,
     { count, durability, metadata, commandId }: AppendCall,
   ): Promise<Appended> {
@@ -432,7 +432,7 @@ export class EventStore {
   async load<T extends Target>(
     target: T,
     id: string,
-    options: { readonly version?: number } = {},
+    options: { readonly version?: number | undefined } = {},
   ): Promise<Loaded<StateOf<T>>> {
     this.#checkReadable();
     checkOptions('load', options);
@@ -514,7 +514,9 @@ export class EventStore {
    *
    * @example for await (const record of store.tail({ from: 'start' })) await index(record);
    */
-  tail(options: WatchOptions & { readonly signal?: AbortSignal } = {}): AsyncGenerator<StoredRecord, void, undefined> {
+  tail(
+    options: WatchOptions & { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<StoredRecord, void, undefined> {
     this.#checkReadable();
     checkOptions('tail', options);
     const { signal } = options;
@@ -734,7 +736,7 @@ export class EventStore {
    *
    * @example const { position, bytes, truncation } = await store.checkpoint();
    */
-  async checkpoint(options: { readonly full?: boolean } = {}): Promise<CheckpointResult> {
+  async checkpoint(options: { readonly full?: boolean | undefined } = {}): Promise<CheckpointResult> {
     this.#checkOpen();
     checkOptions('checkpoint', options);
     try {
@@ -753,7 +755,7 @@ export class EventStore {
    * const { kept } = await store.truncate({ dryRun: true });
    * for (const { part, heldBy } of kept) console.log(part.name, heldBy.join(', '));
    */
-  async truncate(options: { readonly dryRun?: boolean } = {}): Promise<TruncationReport> {
+  async truncate(options: { readonly dryRun?: boolean | undefined } = {}): Promise<TruncationReport> {
     this.#checkOpen();
     checkOptions('truncate', options);
     return this.#checkpointer.truncate(options.dryRun ?? false);
@@ -1051,6 +1053,11 @@ export class EventStore {
     // Reported once; from then on it can be asked for.
     if (fold.failure !== undefined) this.#parts.onSubscriberError(fold.failure);
   }
+}
+
+/** What `append` was given for a stream, checked. */
+interface CheckedAppend extends StreamAppend {
+  readonly expectedVersion: ExpectedVersion;
 }
 
 /** What `append` was given besides streams, checked. */

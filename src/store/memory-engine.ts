@@ -26,13 +26,13 @@ export interface MemoryEngineOptions {
    * What it says its acknowledgements mean. Default `memory`, which is the truth. Another one lets programs that ask
    * for more run on it, and makes a store wait for the engine before it answers.
    */
-  readonly strongest?: Durability;
+  readonly strongest?: Durability | undefined;
   /** Entries after which a new part of the log begins: parts are what truncation removes. Default 1000. */
-  readonly partEntries?: number;
+  readonly partEntries?: number | undefined;
   /** Default: as files have them, 16 MiB for an entry and 64 MiB for a block. */
-  readonly limits?: LogLimits;
+  readonly limits?: LogLimits | undefined;
   /** Source of the log's id. Default `crypto.randomBytes`. */
-  readonly random?: (size: number) => Uint8Array;
+  readonly random?: ((size: number) => Uint8Array) | undefined;
 }
 
 const MIB = 1024 * 1024;

@@ -19,44 +19,44 @@ import { AggregateTypes } from './types.js';
 
 export interface OpenStoreOptions {
   /** Folder on disk, or a {@link Directory}. Either this or `engine`. */
-  readonly dir?: string | Directory;
+  readonly dir?: string | Directory | undefined;
   /** Another engine than files, opened and closed by the store: `memoryEngine()`, or one of your own. */
-  readonly engine?: EngineSource;
+  readonly engine?: EngineSource | undefined;
   /** Classes decorated with `@Aggregate`, and what `defineAggregate` returned. */
-  readonly aggregates?: readonly Target[];
-  readonly projections?: readonly ProjectionDefinition[];
+  readonly aggregates?: readonly Target[] | undefined;
+  readonly projections?: readonly ProjectionDefinition[] | undefined;
   /** Names of aggregates that are no longer defined and whose states may be lost; their records stay in the log. */
-  readonly forget?: readonly string[];
+  readonly forget?: readonly string[] | undefined;
   /** What an acknowledgement means unless a call says otherwise. Default: the strongest that the engine has. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /** When checkpoints are taken in the background. Default: every 100,000 entries. */
-  readonly checkpoint?: CheckpointPolicy;
+  readonly checkpoint?: CheckpointPolicy | undefined;
   /** Folder inside `dir` that covered WAL segments are moved to, instead of being removed. */
-  readonly archive?: string;
+  readonly archive?: string | undefined;
   /** How many answers to commands with an id are kept. Default 10,000. */
-  readonly receipts?: number;
+  readonly receipts?: number | undefined;
   /** Staged bytes past which executions and appends wait, from 1. Default 16 MiB. */
-  readonly highWaterMarkBytes?: number;
+  readonly highWaterMarkBytes?: number | undefined;
   /** Of the engine on files. */
-  readonly files?: FileEngineOptions;
+  readonly files?: FileEngineOptions | undefined;
   /** Milliseconds since 1970, for `recordedAt` and the age of segments. Default `Date.now`. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
   /** How the store waits: for the next checkpoint by interval, and before a retry. Default: the timers of Node. */
-  readonly after?: After;
+  readonly after?: After | undefined;
   /** Milliseconds since some moment, for durations in reports and the rate of replay. Default `performance.now`. */
-  readonly elapsed?: () => number;
+  readonly elapsed?: (() => number) | undefined;
   /** Source of the ids that files get. Default `crypto.randomBytes`. */
-  readonly random?: (size: number) => Uint8Array;
+  readonly random?: ((size: number) => Uint8Array) | undefined;
   /**
    * Told what a checkpoint that the policy asked for failed with; it is tried again by the policy, and
    * `store.checkpointStatus` shows it. Default: a process warning with the code `CAIRN_CHECKPOINT`.
    */
-  readonly onCheckpointFailure?: (error: Error) => void;
+  readonly onCheckpointFailure?: ((error: Error) => void) | undefined;
   /**
    * Told what subscribers throw, and why a subscription or a projection stopped. Default: RxJS's
    * `config.onUnhandledError` if it is set, else a process warning with the code `CAIRN_SUBSCRIBER`.
    */
-  readonly onSubscriberError?: (error: unknown) => void;
+  readonly onSubscriberError?: ((error: unknown) => void) | undefined;
 }
 
 const DEFAULT_RECEIPTS = 10_000;
@@ -147,10 +147,10 @@ async function prepareEngine({ dir, engine, files, archive, now, random }: OpenS
     return engine.open();
   }
   return prepareFileEngine(typeof dir === 'string' ? await FsDirectory.open(dir) : dir!, {
-    ...(now === undefined ? {} : { now }),
-    ...(random === undefined ? {} : { random }),
     ...files,
-    ...(archive === undefined ? {} : { archive }),
+    now: files?.now ?? now,
+    random: files?.random ?? random,
+    archive: archive ?? files?.archive,
   });
 }
 

@@ -36,13 +36,13 @@ export interface ProjectionOptions<S extends object> {
    * Version of what the handlers make, from 1. Raise it when they make something else of the same records: another version
    * than a checkpoint's is built anew from the log when the store is opened. Default 1.
    */
-  readonly version?: number;
+  readonly version?: number | undefined;
   /** State before the first record: plain data; copied. */
   readonly initial: S;
   /** By event type, of whatever stream. */
   readonly on: Readonly<Record<string, (state: Draft<S>, record: StoredRecord<never>) => void>>;
   /** Records it is about. Default: all. */
-  readonly filter?: (record: StoredRecord) => boolean;
+  readonly filter?: ((record: StoredRecord) => boolean) | undefined;
 }
 
 /**

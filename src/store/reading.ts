@@ -12,32 +12,32 @@ import type { AggregateTypes, Target } from './types.js';
 
 export interface ReadOptions {
   /** First position that is wanted. Default: the first that the log still holds. */
-  readonly from?: number;
+  readonly from?: number | undefined;
   /** Last position that is wanted. Default, and at most: the last that is committed when reading begins. */
-  readonly upTo?: number;
+  readonly upTo?: number | undefined;
   /** Records to hand out at most. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** The newest first. Default false. */
-  readonly backwards?: boolean;
+  readonly backwards?: boolean | undefined;
   /** Only events of these types. */
-  readonly types?: readonly string[];
+  readonly types?: readonly string[] | undefined;
   /** Only these streams. */
-  readonly streams?: readonly string[];
+  readonly streams?: readonly string[] | undefined;
   /** Only streams of these aggregates. */
-  readonly aggregates?: readonly Target[];
+  readonly aggregates?: readonly Target[] | undefined;
   /** Only records for which this is true. */
-  readonly filter?: (record: StoredRecord) => boolean;
+  readonly filter?: ((record: StoredRecord) => boolean) | undefined;
 }
 
 export interface ReadStreamOptions {
   /** First version that is wanted. Default: the first that the log still holds. */
-  readonly fromVersion?: number;
+  readonly fromVersion?: number | undefined;
   /** Last version that is wanted. Default, and at most: the last that is committed when reading begins. */
-  readonly upToVersion?: number;
+  readonly upToVersion?: number | undefined;
   /** Records to hand out at most. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** The newest first. Default false. */
-  readonly backwards?: boolean;
+  readonly backwards?: boolean | undefined;
 }
 
 /** What is read from. */

@@ -35,15 +35,15 @@ export interface HandleContext {
 
 export interface OnErrorOptions {
   /** How often to try again. Default 0. */
-  readonly retry?: number;
+  readonly retry?: number | undefined;
   /** Milliseconds before the first retry, doubled for each further one. Default 100. */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
   /** Longest delay, in milliseconds. Default 30,000. */
-  readonly maxDelayMs?: number;
+  readonly maxDelayMs?: number | undefined;
   /** Default `stop`. */
-  readonly then?: AfterRetries;
+  readonly then?: AfterRetries | undefined;
   /** Records that may be parked at a time; the next one that fails stops the subscription. Default 10,000. */
-  readonly maxParked?: number;
+  readonly maxParked?: number | undefined;
 }
 
 export interface SubscriptionOptions {
@@ -51,17 +51,17 @@ export interface SubscriptionOptions {
    * Where a new subscription begins; one that is known goes on where it was, whatever is said here. `start`: position
    * 1, which has to be in the log still. Default `start`.
    */
-  readonly from?: number | 'start' | 'now';
+  readonly from?: number | 'start' | 'now' | undefined;
   /** Handles a record; the next one waits for the promise. */
   readonly handle: (record: StoredRecord, context: HandleContext) => unknown;
   /** Records that are handled; the cursor goes on past the others. Default: all. */
-  readonly filter?: RecordFilter;
-  readonly onError?: OnErrorOptions;
+  readonly filter?: RecordFilter | undefined;
+  readonly onError?: OnErrorOptions | undefined;
   /**
    * Milliseconds that `stop` and `close` wait for a handler that is running. After that its record counts as not
    * handled, and comes again. Default 10,000.
    */
-  readonly stopMs?: number;
+  readonly stopMs?: number | undefined;
 }
 
 /** A record that was set aside. */

@@ -8,7 +8,7 @@ import type { Feed } from './feed.js';
 
 export interface WaitOptions {
   /** Gives up: the promise rejects with its reason. `AbortSignal.timeout(ms)` is a limit of time. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Resolves once `reached` says so: now, or after a commit. Rejects with what it throws. */

@@ -15,13 +15,13 @@ import { loseEverything } from './power-cut.js';
 
 export interface ExploreCrashesOptions {
   /** All scripts of up to so many steps are explored. Default 2: 43 scripts. Two longer ones come with them. */
-  readonly steps?: number;
+  readonly steps?: number | undefined;
   /** And so many drawn ones of 4 to 7 steps. Default 10. */
-  readonly longScripts?: number;
+  readonly longScripts?: number | undefined;
   /** What the appends of the scripts ask for. Default: the strongest that the engine has. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /** Another one draws other scripts and other states where there are too many. Default 1. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 export interface CrashReport {

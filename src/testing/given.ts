@@ -37,7 +37,7 @@ export interface OldEvent {
 
 export interface GivenOptions {
   /** Id of the aggregate, as its commands see it. Default `test`. */
-  readonly id?: string;
+  readonly id?: string | undefined;
 }
 
 /**

@@ -35,7 +35,9 @@ export interface ManualClock {
  * await store.append([{ stream: 'notes-1', events: [{ type: 'Noted', data: 'x' }] }]); // recordedAt: clock.now()
  * await clock.advance(60_000); // takes the checkpoint
  */
-export function manualClock({ start = Date.UTC(2020, 0, 1) }: { readonly start?: number } = {}): ManualClock {
+export function manualClock({
+  start = Date.UTC(2020, 0, 1),
+}: { readonly start?: number | undefined } = {}): ManualClock {
   if (!Number.isFinite(start))
     throw new InvalidArgumentError(`start must be milliseconds since 1970, got ${shown(start)}`);
   let now = start;

@@ -19,13 +19,13 @@ export interface WalRecord<E> {
 
 export interface ReplayOptions {
   /** Default `strict`. */
-  readonly mode?: ReplayMode;
+  readonly mode?: ReplayMode | undefined;
   /** First entry to replay. `TruncatedError` if the log begins later. Default: the first there is. */
-  readonly from?: number;
+  readonly from?: number | undefined;
   /** Last entry to replay; damage behind it goes unnoticed. Default: the last there is. */
-  readonly upTo?: number;
+  readonly upTo?: number | undefined;
   /** Entries up to here are known to be durable, from checkpoints: fewer in the log is corruption. Default 0. */
-  readonly durableId?: number;
+  readonly durableId?: number | undefined;
 }
 
 /** What a replay came to. */

@@ -10,9 +10,13 @@ import {
   openStore,
   type OpenStoreOptions,
 } from 'cairnlog';
+import { seededRandom } from 'cairnlog/testing';
+import { collect } from '../support/collect.js';
+import { imageOf, sameImage } from '../support/image.js';
 import { rejects } from '../support/rejects.js';
 import { Account } from './bank.js';
 
+const deposit = [{ stream: 'account-a', events: [{ type: 'MoneyDeposited', data: { amount: 1 } }] }];
 const reduce = { Noted: () => undefined };
 
 describe('openStore', () => {
@@ -69,15 +73,48 @@ describe('openStore', () => {
       expect(await dir.list('')).to.deep.equal([]);
     });
 
-  it('takes options that are left out by undefined', async () => {
+  it('takes what is undefined for left out', async () => {
     const store = await openStore({
       dir: new MemoryDirectory(),
+      engine: undefined,
       aggregates: [Account],
-      projections: [defineProjection('p', { initial: {}, on: reduce })],
-      checkpoint: { records: 5, intervalMs: undefined } as never,
-      ...({ files: undefined, forget: undefined, now: undefined, highWaterMarkBytes: undefined } as object),
+      projections: [defineProjection('p', { version: undefined, initial: {}, on: reduce, filter: undefined })],
+      forget: undefined,
+      durability: undefined,
+      checkpoint: { records: 5, intervalMs: undefined },
+      archive: undefined,
+      receipts: undefined,
+      highWaterMarkBytes: undefined,
+      // What is said of files in particular is not said by leaving it out.
+      files: { segmentBytes: undefined, now: undefined, random: undefined, archive: undefined },
+      now: () => 5,
+      random: seededRandom(1),
+      after: undefined,
+      elapsed: undefined,
+      onCheckpointFailure: undefined,
+      onSubscriberError: undefined,
     });
+    await store.append([{ stream: 'account-a', expectedVersion: undefined, events: [] }, ...deposit], {
+      checks: undefined,
+      commandId: undefined,
+      metadata: undefined,
+      durability: undefined,
+    });
+    expect((await store.load(Account, 'a', { version: undefined })).version).to.equal(1);
+    expect(await collect(store.readAll({ from: undefined, limit: undefined, types: undefined }))).to.have.length(1);
     await store.close();
+  });
+
+  it('draws its files from the same source when nothing is said of files', async () => {
+    const images = [];
+    for (const files of [undefined, { now: undefined, random: undefined }]) {
+      const dir = new MemoryDirectory();
+      const store = await openStore({ dir, aggregates: [Account], files, now: () => 5, random: seededRandom(1) });
+      await store.append(deposit);
+      await store.close();
+      images.push(await imageOf(dir));
+    }
+    sameImage(images[0]!, images[1]!);
   });
 
   for (const time of [NaN, Infinity, '2024-01-01', undefined, null, 5n, new Date(), Promise.resolve(1)])
