@@ -16,7 +16,8 @@ export interface AggregateOptions {
 }
 
 type Method = (...args: never[]) => unknown;
-type StaticContext = ClassMethodDecoratorContext & { readonly static: true };
+/** Of a method that may say what its `this` is. */
+type StaticContext = ClassMethodDecoratorContext<never> & { readonly static: true };
 type InstanceContext = ClassMethodDecoratorContext & { readonly static: false; readonly private: false };
 
 /** A decorator of static methods of the form `Shape`, in either dialect. */
