@@ -1,6 +1,7 @@
 // Aggregates without classes and decorators: a function call with the same parts.
 
 import { InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { asCommand, emitOn, sessionOf } from './aggregate-root.js';
 import {
   checkDefinition,
@@ -89,6 +90,14 @@ export function defineAggregate<S extends object, D, C extends Commands = Record
   name: string,
   options: DefineAggregateOptions<S, D, C>,
 ): DefinedAggregate<S, EventsOf<D>, C> {
+  const label = typeof name === 'string' ? `aggregate '${name}'` : 'aggregate';
+  if (typeof options !== 'object' || options === null)
+    throw new InvalidArgumentError(`${label}: say what it is: { initial, reduce }, got ${shown(options)}`);
+  for (const [type, steps] of Object.entries(options.upcast ?? {}))
+    if (!Array.isArray(steps))
+      throw new InvalidArgumentError(
+        `${label}: the upcasters of '${type}' must be an array of functions, the one from version 1 first, got ${shown(steps)}`,
+      );
   const definition = checkDefinition({
     name,
     version: options.version,
@@ -105,7 +114,7 @@ export function defineAggregate<S extends object, D, C extends Commands = Record
     ),
     events: undefined,
     self: options.reduce,
-    label: typeof name === 'string' ? `aggregate '${name}'` : 'aggregate',
+    label,
   }) as AggregateDefinition<S, EventsOf<D>>;
   if (options.commands !== undefined && typeof options.commands !== 'function')
     throw new InvalidArgumentError(

@@ -3,7 +3,7 @@
 
 import { InvalidArgumentError } from '../errors/index.js';
 import { shown } from '../errors/shown.js';
-import { checkList, isObject } from './arguments.js';
+import { checkList, checkTexts, isObject } from './arguments.js';
 
 const FUNCTIONS = ['now', 'after', 'elapsed', 'random', 'onCheckpointFailure', 'onSubscriberError'] as const;
 
@@ -27,7 +27,7 @@ export function checkOpenOptions(options: unknown): void {
     throw new InvalidArgumentError(`engine must be an object with open(), as memoryEngine() is, got ${shown(engine)}`);
   checkList('aggregates', aggregates, 'aggregates: [Account]');
   checkList('projections', projections, 'what defineProjection returned: [totals]');
-  checkList('forget', forget, "names: ['account']");
+  checkTexts('forget', forget);
   for (const [name, value] of Object.entries({ files, checkpoint }))
     if (value !== undefined && !isObject(value))
       throw new InvalidArgumentError(`${name} must be an object with options, got ${shown(value)}`);

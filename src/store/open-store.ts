@@ -66,7 +66,7 @@ const DEFAULT_HIGH_WATER_MARK_BYTES = 16 * 1024 * 1024;
  * Opens a store, recovering its state from the newest checkpoint and the log after it.
  *
  * Rejects with `LockError` while another process has it, `CorruptionError` and `RecoveryError` when something that was
- * acknowledged is missing, `InvalidArgumentError` for aggregates that cannot be used; then nothing was changed.
+ * acknowledged is missing, `InvalidArgumentError` for options that cannot be used; then nothing was changed.
  *
  * @example
  * const store = await openStore({ dir: './data', aggregates: [Account] });

@@ -154,6 +154,18 @@ describe('Arguments', () => {
         else expect(message).to.match(text);
       });
 
+  it('of defineAggregate are refused by name', () => {
+    const define = (options: unknown) => () => defineAggregate('a', options as never);
+    const reduce = { Noted: () => undefined };
+    for (const [options, text] of [
+      [undefined, "aggregate 'a': say what it is: { initial, reduce }, got undefined"],
+      [null, "aggregate 'a': say what it is: { initial, reduce }, got null"],
+      [{ initial: {}, reduce, upcast: { Noted: () => 1 } }, "the upcasters of 'Noted' must be an array of functions"],
+      [{ initial: {}, reduce, upcast: { Noted: undefined } }, "the upcasters of 'Noted' must be an array of functions"],
+    ] as const)
+      expect(throws(define(options), InvalidArgumentError).message).to.include(text);
+  });
+
   const filters: [unknown, string][] = [
     [5, 'A filter is a function or { aggregates, streams, types, where }, got 5'],
     [{ types: 'Noted' }, 'types must be an array of texts'],

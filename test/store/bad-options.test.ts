@@ -49,7 +49,8 @@ describe('openStore', () => {
   const badOptions: [object, string | RegExp][] = [
     [{ aggregates: Account }, 'aggregates must be an array of aggregates: [Account], got a function'],
     [{ aggregates: [{}] }, 'An aggregate is a class decorated with @Aggregate'],
-    [{ forget: 'account' }, "forget must be an array of names: ['account'], got"],
+    [{ forget: 'account' }, 'forget must be an array of texts, got "account"'],
+    [{ forget: [Account] }, 'forget[0] must be a text, got a function'],
     [{ projections: {} }, 'projections must be an array of what defineProjection returned'],
     [{ projections: [{}] }, 'A projection is what defineProjection returned, got an object'],
     [{ projections: [5] }, 'A projection is what defineProjection returned, got 5'],
