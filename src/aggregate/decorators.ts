@@ -10,13 +10,14 @@ export interface AggregateOptions {
   /** Letters, digits, `_` and `.`: streams are called `name-id`. Never change it once there are records. */
   readonly name: string;
   /** Version of the state's shape, from 1. Raise it when checkpointed states can no longer be used as they are. */
-  readonly version?: number;
+  readonly version?: number | undefined;
   /** Event types that must have a reducer: types are gone at run time, so a forgotten one is found only if named. */
-  readonly events?: readonly string[];
+  readonly events?: readonly string[] | undefined;
 }
 
 type Method = (...args: never[]) => unknown;
-type StaticContext = ClassMethodDecoratorContext & { readonly static: true };
+/** Of a method that may say what its `this` is. */
+type StaticContext = ClassMethodDecoratorContext<never> & { readonly static: true };
 type InstanceContext = ClassMethodDecoratorContext & { readonly static: false; readonly private: false };
 
 /** A decorator of static methods of the form `Shape`, in either dialect. */

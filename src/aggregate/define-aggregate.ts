@@ -1,6 +1,7 @@
 // Aggregates without classes and decorators: a function call with the same parts.
 
 import { InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { asCommand, emitOn, sessionOf } from './aggregate-root.js';
 import {
   checkDefinition,
@@ -53,7 +54,7 @@ export interface DefinedAggregate<S extends object, E extends Event, C> {
 
 export interface DefineAggregateOptions<S extends object, D, C> {
   /** Version of the state's shape, from 1. Default 1. */
-  readonly version?: number;
+  readonly version?: number | undefined;
   readonly initial: S;
   /**
    * One reducer for every event: changes a draft of the state, or leaves it alone and returns the next state. If it
@@ -61,14 +62,14 @@ export interface DefineAggregateOptions<S extends object, D, C> {
    */
   readonly reduce: { readonly [T in keyof D]: (state: Draft<S>, event: Event<T & string, D[T]>) => void };
   /** By event type: element i turns the data of version i + 1 into that of version i + 2. */
-  readonly upcast?: { readonly [T in keyof NoInfer<D>]?: readonly ((data: never) => unknown)[] };
+  readonly upcast?: { readonly [T in keyof NoInfer<D>]?: readonly ((data: never) => unknown)[] } | undefined;
   /** By state version: turns a checkpointed state of that version into one of the next. */
-  readonly migrate?: Readonly<Record<number, (state: never) => unknown>>;
+  readonly migrate?: Readonly<Record<number, (state: never) => unknown>> | undefined;
   /**
    * Functions that decide on events: called for every execution with what they work on. Take `aggregate.state` when the
    * command runs, not before. A command that throws has decided on nothing.
    */
-  readonly commands?: (aggregate: CommandContext<S, EventsOf<D>>) => C & Unshadowed;
+  readonly commands?: ((aggregate: CommandContext<S, EventsOf<D>>) => C & Unshadowed) | undefined;
 }
 
 /**
@@ -89,6 +90,14 @@ export function defineAggregate<S extends object, D, C extends Commands = Record
   name: string,
   options: DefineAggregateOptions<S, D, C>,
 ): DefinedAggregate<S, EventsOf<D>, C> {
+  const label = typeof name === 'string' ? `aggregate '${name}'` : 'aggregate';
+  if (typeof options !== 'object' || options === null)
+    throw new InvalidArgumentError(`${label}: say what it is: { initial, reduce }, got ${shown(options)}`);
+  for (const [type, steps] of Object.entries(options.upcast ?? {}))
+    if (!Array.isArray(steps))
+      throw new InvalidArgumentError(
+        `${label}: the upcasters of '${type}' must be an array of functions, the one from version 1 first, got ${shown(steps)}`,
+      );
   const definition = checkDefinition({
     name,
     version: options.version,
@@ -105,7 +114,7 @@ export function defineAggregate<S extends object, D, C extends Commands = Record
     ),
     events: undefined,
     self: options.reduce,
-    label: `aggregate '${name}'`,
+    label,
   }) as AggregateDefinition<S, EventsOf<D>>;
   if (options.commands !== undefined && typeof options.commands !== 'function')
     throw new InvalidArgumentError(

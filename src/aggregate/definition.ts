@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto';
 import { copyPlainData } from '../codec/index.js';
 import { InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Event } from './event.js';
 
 /** Changes an immer draft of the state according to an event; or leaves the draft alone and returns the next state. */
@@ -55,10 +56,11 @@ export function checkDefinition(parts: DefinitionParts): AggregateDefinition {
   };
   if (typeof name !== 'string' || !/^[A-Za-z0-9_.]+$/.test(name))
     fail(
-      `the name ${JSON.stringify(name)} must be made of letters, digits, '_' and '.'; in the names of streams '-' ` +
+      `the name ${shown(name)} must be made of letters, digits, '_' and '.'; in the names of streams '-' ` +
         'separates it from the id',
     );
-  if (!Number.isSafeInteger(version) || version < 1) fail(`the version must be a whole number from 1, got ${version}`);
+  if (!Number.isSafeInteger(version) || version < 1)
+    fail(`the version must be a whole number from 1, got ${shown(version)}`);
   if (typeof parts.initial !== 'object' || parts.initial === null)
     fail(`the initial state must be an object: 'static readonly initial' of a class, or 'initial' of defineAggregate`);
   checkReducers(parts, fail);
@@ -85,7 +87,7 @@ function checkReducers({ events, reducers }: DefinitionParts, fail: (what: strin
   for (const type of events ?? [])
     if (!reducers.has(type)) fail(`the event '${type}' is declared but has no reducer; add @Reduces('${type}')`);
   for (const [type, reducer] of reducers) {
-    if (type === '' || !type.isWellFormed()) fail(`${JSON.stringify(type)} is no name for an event`);
+    if (type === '' || !type.isWellFormed()) fail(`${shown(type)} is no name for an event`);
     if (typeof reducer !== 'function') fail(`the reducer of '${type}' must be a function`);
     if (isAsync(reducer))
       fail(

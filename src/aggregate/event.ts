@@ -2,6 +2,7 @@
 
 import { copyPlainData } from '../codec/index.js';
 import { EncodeError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 
 /**
  * A fact about an aggregate.
@@ -30,7 +31,7 @@ export type DataOf<E extends Event, T extends E['type']> = Of<E, T>['data'];
 export function copyEvent(type: unknown, data: unknown): Event {
   if (typeof type !== 'string' || type === '' || !type.isWellFormed())
     throw new InvalidArgumentError(
-      `An event is { type, data }, with a text that is not empty as its type; got ${JSON.stringify(type)}`,
+      `An event is { type, data }, with a text that is not empty as its type; got ${shown(type)}`,
     );
   try {
     return Object.freeze({ type, data: copyPlainData(data, 'data') });

@@ -5,6 +5,7 @@
 import { createDraft, current, finishDraft, isDraft, isDraftable, type Draft, type Objectish } from 'immer';
 import { copyPlainData } from '../codec/index.js';
 import { CairnError, EncodeError, InvalidArgumentError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
 import type { AggregateDefinition, Upcaster } from './definition.js';
 import type { Event } from './event.js';
 import { checkState } from './plain-state.js';
@@ -41,7 +42,7 @@ export function reduce<S>(definition: AggregateDefinition<S>, state: S, event: E
         ? `made a state that is not plain data, so it could not be checkpointed: ${cause.message}`
         : cause instanceof AsyncError
           ? 'is async; a reducer must change the draft at once. Decide in the command, and emit what was decided'
-          : `threw: ${cause instanceof Error ? cause.message : String(cause)}`;
+          : `threw: ${messageOf(cause)}`;
     throw new ReducerError(`The reducer of '${event.type}' in '${definition.name}' ${what}`, event.type, {
       cause,
       field: cause instanceof EncodeError ? cause.field : undefined,
@@ -56,7 +57,7 @@ function refusePromise(returned: object): void {
   if (typeof (returned as { then?: unknown }).then !== 'function') return;
   // Whatever it comes to, nobody waits for it.
   if (returned instanceof Promise) returned.catch(() => undefined);
-  throw new AsyncError();
+  throw new AsyncError('it is async: it returned a promise, and must change the state at once');
 }
 
 /**
@@ -157,7 +158,7 @@ export function upcast(definition: AggregateDefinition, type: string, data: unkn
       throw new ReducerError(
         `The upcaster of '${type}' from version ${from} in '${definition.name}' ` +
           (cause instanceof EncodeError ? 'made data that is not plain: ' : 'threw: ') +
-          (cause instanceof Error ? cause.message : String(cause)),
+          messageOf(cause),
         type,
         { cause },
       );

@@ -3,6 +3,7 @@
 
 import { allocate } from './allocate.js';
 import { FormatError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { writeU32, writeU64 } from './u64.js';
 import { viewOf } from './view.js';
 
@@ -127,5 +128,5 @@ export class ByteWriter {
 
 // Errors are made apart from the code that is hot: what is short is compiled into its callers.
 function notAVarint(value: number): FormatError {
-  return new FormatError(`A varint must be an integer from 0 to 2^53-1, got ${String(value)}`);
+  return new FormatError(`A varint must be an integer from 0 to 2^53-1, got ${shown(value)}`);
 }

@@ -1,6 +1,7 @@
 // Ids: u64 on disk, `number` in the API. Everything above 2^53-1 is refused on both sides, never rounded.
 
 import { FormatError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 
 /** 2^32: what the high half of a u64 counts. */
 export const TWO_32 = 0x1_0000_0000;
@@ -46,5 +47,5 @@ export function readU32(bytes: Uint8Array, offset: number): number {
 /** Throws {@link InvalidArgumentError} unless `value` is an integer from `least` to 2^53-1. */
 export function checkId(value: number, what: string, least = 0): void {
   if (!Number.isSafeInteger(value) || value < least)
-    throw new InvalidArgumentError(`${what} must be an integer from ${least} to 2^53-1, got ${String(value)}`);
+    throw new InvalidArgumentError(`${what} must be an integer from ${least} to 2^53-1, got ${shown(value)}`);
 }

@@ -8,6 +8,7 @@ import { crc32 } from '../bytes/crc32.js';
 import { checkId, readU32, writeU64 } from '../bytes/u64.js';
 import { decodeWhole, type Codec } from '../codec/index.js';
 import { CairnError, CorruptionError, DecodeError, FormatError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Directory, FileHandle } from '../storage/index.js';
 import { readFully, writeFileAtomically, writeFully } from '../storage/index.js';
 import {
@@ -46,7 +47,7 @@ export interface CheckpointWriteOptions<T> {
   /** The items hold every entry of the log up to this one, and none after it. */
   readonly lastAppliedId: number;
   /** `logId` of the writer, so that the checkpoint is never applied to another log. */
-  readonly logId?: number;
+  readonly logId?: number | undefined;
   readonly codec: Codec<T>;
   /** The state. Give them in a fixed order and the file's bytes are the same for the same state. */
   readonly items: Iterable<T> | AsyncIterable<T>;
@@ -55,7 +56,7 @@ export interface CheckpointWriteOptions<T> {
 export interface CheckpointReadOptions<T> {
   readonly codec: Codec<T>;
   /** Reads the payload of a version 1 or 2 file, which the crate wrote in one piece, as items. */
-  readonly crateCodec?: Codec<readonly T[]>;
+  readonly crateCodec?: Codec<readonly T[]> | undefined;
 }
 
 /** What a checkpoint file is, without its contents. */
@@ -120,7 +121,7 @@ export const CheckpointFile = {
       try {
         item = decodeWhole(options.codec, reader.reset(bytes, start, end));
       } catch (cause) {
-        const what = cause instanceof CairnError ? cause.message : `The codec failed: ${String(cause)}`;
+        const what = cause instanceof CairnError ? cause.message : `The codec failed: ${shown(cause)}`;
         throw new DecodeError(`Item ${number} of the checkpoint: ${what}`, { path, cause });
       }
       visit(item);

@@ -13,6 +13,7 @@
 import { checkId } from '../bytes/u64.js';
 import type { Codec } from '../codec/index.js';
 import { CairnError, CorruptionError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { makeDirectoryDurable, removeDurable } from '../storage/index.js';
 import {
   WalMaintenance,
@@ -33,7 +34,7 @@ import {
 
 /** Options of {@link CheckpointPublisher}; `makeEntry` may be left out where the log takes `WalEntry` values. */
 export type CheckpointPublisherOptions<E, T> = PublisherOptions<E, T> &
-  (WalEntry extends E ? { readonly makeEntry?: MakeEntry<E> } : { readonly makeEntry: MakeEntry<E> });
+  (WalEntry extends E ? { readonly makeEntry?: MakeEntry<E> | undefined } : { readonly makeEntry: MakeEntry<E> });
 
 /** Makes the entry that marks a checkpoint in the log. Default: the `Checkpoint` of `WalEntry`. */
 type MakeEntry<E> = (checkpointPath: string, lastAppliedId: number) => E;
@@ -44,9 +45,9 @@ interface PublisherOptions<E, T> {
   /** Codec of the state's items. */
   readonly codec: Codec<T>;
   /** Checkpoints that are kept. Default 2, at least 1. */
-  readonly retain?: number;
+  readonly retain?: number | undefined;
   /** How covered segments leave the log; see `WalMaintenance.truncatePrefix`. */
-  readonly truncate?: TruncateOptions;
+  readonly truncate?: TruncateOptions | undefined;
 }
 
 /** What publishing a checkpoint came to. */
@@ -83,7 +84,7 @@ export class CheckpointPublisher<E, T> {
     this.#options = options;
     this.#retain = options.retain ?? 2;
     if (!Number.isSafeInteger(this.#retain) || this.#retain < 1)
-      throw new InvalidArgumentError(`retain must be a whole number from 1, got ${String(options.retain)}`);
+      throw new InvalidArgumentError(`retain must be a whole number from 1, got ${shown(options.retain)}`);
   }
 
   /**

@@ -4,6 +4,7 @@
 import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { CairnError, DecodeError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Codec } from './codec.js';
 import { MessagePackDecoder } from './message-pack-decoder.js';
 import { MessagePackEncoder } from './message-pack-encoder.js';
@@ -44,7 +45,7 @@ export function uncheckedMessagePackCodec<T>({ frozen = false }: { readonly froz
         return decoder.decode(bytes, position, end) as T;
       } catch (cause) {
         if (cause instanceof CairnError) throw cause;
-        throw new DecodeError(`Not a MessagePack value: ${String(cause)}`, { cause });
+        throw new DecodeError(`Not a MessagePack value: ${shown(cause)}`, { cause });
       }
     },
   };

@@ -5,6 +5,7 @@
 import { Encoder } from '@msgpack/msgpack';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import { EncodeError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { compile, literal } from './compile.js';
 import { NUMBER_BYTES, putNumber, putText, SHORT_TEXT, SHORT_TEXT_BYTES } from './message-pack-leaves.js';
 import { MAX_DEPTH } from './plain-data.js';
@@ -25,7 +26,7 @@ function encodeOther(value: unknown, writer: ByteWriter): void {
   try {
     encoded = library.encodeSharedRef(value);
   } catch (cause) {
-    throw new EncodeError(`MessagePack cannot hold this value: ${String(cause)}`, { cause });
+    throw new EncodeError(`MessagePack cannot hold this value: ${shown(cause)}`, { cause });
   }
   writer.write(encoded);
 }

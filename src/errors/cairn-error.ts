@@ -13,6 +13,10 @@ export interface ErrorFacts {
   readonly cause?: unknown;
 }
 
+/** Characters of a message. */
+const MOST = 10_000;
+const MOST_AT_END = 1000;
+
 /**
  * Base class of all errors raised by Cairn.
  *
@@ -31,12 +35,20 @@ export abstract class CairnError extends Error {
   readonly entryId: number | undefined;
 
   constructor(message: string, facts: ErrorFacts = {}) {
-    super(message + place(facts), facts.cause === undefined ? undefined : { cause: facts.cause });
+    super(bounded(message) + place(facts), facts.cause === undefined ? undefined : { cause: facts.cause });
     this.name = new.target.name;
     this.path = facts.path;
     this.offset = facts.offset;
     this.entryId = facts.entryId;
   }
+}
+
+/** A name from the data may be as long as a record: the message still has to fit into a line of a log. */
+function bounded(message: string): string {
+  if (message.length <= MOST) return message;
+  // What to do about it is said at the end.
+  const left = message.length - MOST;
+  return `${message.slice(0, MOST - MOST_AT_END)}… (${left} characters left out) …${message.slice(-MOST_AT_END)}`;
 }
 
 function place(facts: ErrorFacts): string {

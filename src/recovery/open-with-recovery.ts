@@ -10,7 +10,7 @@ import { recoverWithWal, type RecoverOptions, type Recovery } from './recover.js
 
 export interface OpenWithRecoveryOptions<E, T, S> extends Omit<RecoverOptions<E, T, S>, 'upTo' | 'mode'> {
   /** How the log is written from now on. */
-  readonly wal?: Omit<WalWriterOptions<E>, 'codec' | 'durableId' | 'logId'>;
+  readonly wal?: Omit<WalWriterOptions<E>, 'codec' | 'durableId' | 'logId'> | undefined;
 }
 
 /** Recovered state, and the writer that continues its log. */

@@ -3,9 +3,11 @@
 import { CheckpointFile, type CheckpointInfo, type ListedCheckpoint } from '../checkpoint/index.js';
 import { checkId } from '../bytes/u64.js';
 import type { Codec } from '../codec/index.js';
-import { CairnError, InvalidArgumentError, NotFoundError, RecoveryError } from '../errors/index.js';
+import { CairnError, NotFoundError, RecoveryError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
 import type { Directory } from '../storage/index.js';
 import { WalReader, type ReplayMode, type WalRecord } from '../wal/index.js';
+import { checkReplayMode } from '../wal/log-scan.js';
 import { StartingPoints, type Start } from './choose-checkpoint.js';
 import type { RecoveryReport } from './report.js';
 
@@ -15,7 +17,7 @@ export interface RecoverOptions<E, T, S> {
   /** Codec of the checkpoints' items. */
   readonly checkpointCodec: Codec<T>;
   /** Reads checkpoints that the crate wrote. */
-  readonly crateCodec?: Codec<readonly T[]>;
+  readonly crateCodec?: Codec<readonly T[]> | undefined;
   /** State before the first entry. Called again for each checkpoint that is tried, so it must make a new one. */
   readonly init: () => S;
   /**
@@ -26,11 +28,11 @@ export interface RecoverOptions<E, T, S> {
   /** Applies one log entry; returns the state, which may be the same object. What it throws ends the recovery. */
   readonly apply: (state: S, record: WalRecord<E>) => S;
   /** What an interrupted write at the end of the log is. Default `bestEffort`: where the log ends. */
-  readonly mode?: ReplayMode;
+  readonly mode?: ReplayMode | undefined;
   /** Recover the state after this entry instead of after the last one. */
-  readonly upTo?: number;
+  readonly upTo?: number | undefined;
   /** Use this checkpoint and no other. Default: the newest of the folder that can be used. */
-  readonly checkpointPath?: string;
+  readonly checkpointPath?: string | undefined;
 }
 
 /** Recovered state, and how it was recovered. */
@@ -64,8 +66,7 @@ export async function recoverWithWal<E, T, S>(
   options: RecoverOptions<E, T, S>,
 ): Promise<Recovery<S>> {
   const { mode = 'bestEffort', upTo, checkpointPath } = options;
-  if (mode !== 'strict' && mode !== 'bestEffort')
-    throw new InvalidArgumentError(`mode must be 'strict' or 'bestEffort', got ${String(mode)}`);
+  checkReplayMode(mode);
   if (upTo !== undefined) checkId(upTo, 'upTo');
   const begun = performance.now();
   const listed = checkpointPath === undefined ? undefined : [await explicit(directory, checkpointPath, upTo)];
@@ -162,10 +163,7 @@ function putBack<E, T, S>(options: RecoverOptions<E, T, S>, state: S, item: T, p
   try {
     return options.restore(state, item);
   } catch (cause) {
-    throw new RecoveryError(
-      `Restoring a checkpoint's item failed: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { path, cause },
-    );
+    throw new RecoveryError(`Restoring a checkpoint's item failed: ${messageOf(cause)}`, { path, cause });
   }
 }
 
@@ -173,7 +171,7 @@ function applied<E, T, S>(options: RecoverOptions<E, T, S>, state: S, record: Wa
   try {
     return options.apply(state, record);
   } catch (cause) {
-    throw new RecoveryError(`Applying an entry failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw new RecoveryError(`Applying an entry failed: ${messageOf(cause)}`, {
       entryId: record.entryId,
       cause,
     });

@@ -4,6 +4,7 @@
 
 import { defineAggregate, type CommandContext, type DefinedAggregate, type Event } from '../aggregate/index.js';
 import { InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { DocAddress, WalEntry } from '../wal/index.js';
 import { addDocs, DocSet, hasDoc, type DocChunks } from './doc-set.js';
 import {
@@ -123,7 +124,7 @@ export const IndexSegments: DefinedAggregate<IndexSegmentsState, IndexEvent, Ind
       addSegment(segmentId, docCount, deletes) {
         checkId(segmentId, 'segmentId');
         if (!Number.isInteger(docCount) || docCount < 0 || docCount > MAX_U32 || Object.is(docCount, -0))
-          throw new InvalidArgumentError(`docCount must be an integer from 0 to 2^32-1, got ${String(docCount)}`);
+          throw new InvalidArgumentError(`docCount must be an integer from 0 to 2^32-1, got ${shown(docCount)}`);
         if (isUsed(index.state.usedIds, segmentId)) throw new SegmentIdUsedError(segmentId);
         index.emit('AddSegment', { segmentId, docCount });
         return emitDeletes(index, deletes);
@@ -161,7 +162,7 @@ export const IndexSegments: DefinedAggregate<IndexSegmentsState, IndexEvent, Ind
           if (!Number.isInteger(docId) || docId < 0 || docId >= docCount)
             throw new InvalidArgumentError(
               `remap must give a number from 0 to ${docCount - 1} for every document that was alive when the merge ` +
-                `began, got ${String(docId)}; without one, its delete would be lost`,
+                `began, got ${shown(docId)}; without one, its delete would be lost`,
             );
         if (new Set(carried).size < carried.length)
           throw new InvalidArgumentError('remap gave the same number to two documents; a delete would be lost');
@@ -316,5 +317,5 @@ function use(ranges: [first: number, last: number][], id: number): void {
 
 function checkId(value: unknown, name: string): void {
   if (!Number.isSafeInteger(value) || (value as number) < 0 || Object.is(value, -0))
-    throw new InvalidArgumentError(`${name} must be an integer from 0 to 2^53-1, got ${String(value)}`);
+    throw new InvalidArgumentError(`${name} must be an integer from 0 to 2^53-1, got ${shown(value)}`);
 }

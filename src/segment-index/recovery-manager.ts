@@ -9,7 +9,7 @@ import { SegmentIndex } from './segment-index.js';
 
 export interface RecoveryManagerOptions {
   /** Recover the index after this entry instead of after the last one. */
-  readonly upTo?: number;
+  readonly upTo?: number | undefined;
 }
 
 /**
@@ -67,7 +67,7 @@ export class RecoveryManager {
         return index;
       },
       mode,
-      ...(options.upTo === undefined ? {} : { upTo: options.upTo }),
+      upTo: options.upTo,
       ...(checkpointPath === undefined ? {} : { checkpointPath }),
     });
   }

@@ -3,6 +3,7 @@
 // checkpointed and truncated with everything else that the store holds, at one position.
 
 import { InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { EventStore, ExecuteOptions, Loaded, Observable } from '../store/index.js';
 import { latestOf, type Latest } from '../store/observables.js';
 import type { DocAddress } from '../wal/index.js';
@@ -48,12 +49,12 @@ export interface Merge {
 
 export interface SegmentManagerOptions {
   /** Name of the index, where a store holds several. Default `main`. */
-  readonly id?: string;
+  readonly id?: string | undefined;
   /**
    * Ids below this are not given out by `nextSegmentId`. For files that were written for a segment which a crash kept
    * from being added: 1 + the highest id that any file is named after.
    */
-  readonly nextSegmentId?: number;
+  readonly nextSegmentId?: number | undefined;
 }
 
 /** What a change may be told besides what it changes. */
@@ -61,11 +62,11 @@ export type ChangeOptions = Pick<ExecuteOptions, 'durability' | 'metadata'>;
 
 export interface NewSegment {
   /** Default: a new one. */
-  readonly segmentId?: number;
+  readonly segmentId?: number | undefined;
   /** How many documents it has, 0 to 2^32-1. */
   readonly docCount: number;
   /** Documents of other segments that these replace: deleted in the same instant, or nothing is done. */
-  readonly deletes?: readonly DocAddress[];
+  readonly deletes?: readonly DocAddress[] | undefined;
 }
 
 /** Where a change is in the store. */
@@ -118,7 +119,7 @@ export class SegmentManager {
   static async open(store: EventStore, options: SegmentManagerOptions = {}): Promise<SegmentManager> {
     const { id = 'main', nextSegmentId = 1 } = options;
     if (!Number.isSafeInteger(nextSegmentId) || nextSegmentId < 0)
-      throw new InvalidArgumentError(`nextSegmentId must be an integer from 0, got ${String(nextSegmentId)}`);
+      throw new InvalidArgumentError(`nextSegmentId must be an integer from 0, got ${shown(nextSegmentId)}`);
     const changes = store.changes(IndexSegments, id);
     // Nothing is committed between the two: load reads in the tick of its call.
     const loading = store.load(IndexSegments, id);
@@ -261,7 +262,7 @@ export class SegmentManager {
    */
   async endMerge(
     transactionId: number,
-    options: ChangeOptions & { readonly remap?: Remap } = {},
+    options: ChangeOptions & { readonly remap?: Remap | undefined } = {},
   ): Promise<SegmentChange & EndedMerge> {
     const { remap, ...rest } = options;
     const { position, result } = await this.#store.execute(
@@ -318,7 +319,7 @@ export function segmentsOf(state: {
       Object.keys(segments)
         .map(Number)
         .sort((a, b) => a - b)
-        .map((segmentId) => [segmentId, shown(segmentId, segments[segmentId]!)]),
+        .map((segmentId) => [segmentId, asShown(segmentId, segments[segmentId]!)]),
     );
     shownMaps.set(segments, map);
   }
@@ -335,7 +336,7 @@ function mergesOf({ merges }: { readonly merges: Readonly<Record<string, MergeSt
 }
 
 function mergeOf(transactionId: number, { sources }: { readonly sources: readonly Shown<SourceState>[] }): Merge {
-  const live = sources.map((source) => shown(source.segmentId, source));
+  const live = sources.map((source) => asShown(source.segmentId, source));
   let remap: Remap | undefined;
   return {
     transactionId,
@@ -346,7 +347,7 @@ function mergeOf(transactionId: number, { sources }: { readonly sources: readonl
       const source = live.find((segment) => segment.segmentId === segmentId);
       if (source === undefined || !(docId >= 0 && docId < source.docCount) || source.deletedDocs.has(docId))
         throw new InvalidArgumentError(
-          `Document ${String(docId)} of index segment ${String(segmentId)} does not go into merge ${transactionId}: ` +
+          `Document ${shown(docId)} of index segment ${shown(segmentId)} does not go into merge ${transactionId}: ` +
             'it is not there, or was deleted when the merge began',
         );
       return (remap ??= concatenated(sources))(segmentId, docId);
@@ -354,7 +355,7 @@ function mergeOf(transactionId: number, { sources }: { readonly sources: readonl
   };
 }
 
-function shown(segmentId: number, state: Shown<SegmentState>): LiveSegment {
+function asShown(segmentId: number, state: Shown<SegmentState>): LiveSegment {
   let segment = shownSegments.get(state);
   if (segment === undefined) {
     const { docCount, deleted, deletedCount } = state;

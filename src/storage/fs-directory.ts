@@ -12,6 +12,7 @@ import {
   PathError,
   StorageError,
 } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
 import { closeDescriptor, FILE_FLAGS, openDescriptor, openSynced } from './descriptor.js';
 import type { Directory, FileHandle, FileInfo, Lock, OpenMode } from './directory.js';
 import { defaultLockProvider, type LockProvider } from './lock-provider.js';
@@ -22,7 +23,7 @@ const { O_RDONLY, O_RDWR, O_CREAT, O_EXCL } = fs.constants;
 /** Options of {@link FsDirectory.open}. */
 export interface FsDirectoryOptions {
   /** How writers exclude each other. Default: what suits the platform, see `defaultLockProvider`. */
-  readonly lockProvider?: LockProvider;
+  readonly lockProvider?: LockProvider | undefined;
 }
 
 /**
@@ -306,11 +307,7 @@ function translate(error: unknown, name: string, offset?: number): Error {
   if (errno === 'EEXIST') return new AlreadyExistsError('The file exists already', facts);
   if (errno === 'ELOOP') return new PathError('The path is a symlink; put the file itself there', facts);
   const advice = ADVICE[errno ?? ''] ?? 'The system refused the operation';
-  return new StorageError(`${advice}: ${message(error)}`, { ...facts, errno });
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return new StorageError(`${advice}: ${messageOf(error)}`, { ...facts, errno });
 }
 
 const ADVICE: Record<string, string> = {

@@ -2,6 +2,7 @@
 // fills up reports ENOSPC only on the next call), so every count is checked and the rest is asked for again.
 
 import { StorageError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { FileHandle } from './directory.js';
 
 /** Fills `target` from `offset`; resolves to the bytes read, fewer only if the file ends there. */
@@ -50,7 +51,7 @@ async function writeAll(
 
 function checkCount(count: number, asked: number, file: FileHandle, offset: number, what: string): void {
   if (!Number.isInteger(count) || count < 0 || count > asked)
-    throw new StorageError(`The directory reported ${String(count)} bytes for a ${what} of ${asked}`, {
+    throw new StorageError(`The directory reported ${shown(count)} bytes for a ${what} of ${asked}`, {
       path: file.path,
       offset,
     });

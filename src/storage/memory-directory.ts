@@ -10,6 +10,7 @@ import {
   PathError,
   StorageError,
 } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Directory, FileHandle, FileInfo, Lock, OpenMode } from './directory.js';
 import { normalizePath, parentOf } from './path.js';
 
@@ -31,7 +32,7 @@ export class MemoryDirectory implements Directory {
   readonly #now: () => number;
 
   /** `now`: milliseconds since 1970, for the creation times of files. */
-  constructor(options: { readonly now?: () => number } = {}) {
+  constructor(options: { readonly now?: (() => number) | undefined } = {}) {
     this.#now = options.now ?? Date.now;
   }
 
@@ -182,7 +183,7 @@ class MemoryFileHandle implements FileHandle {
   #check(offset: number, writes: boolean): void {
     if (!this.#open) throw new ClosedError('The file is closed', { path: this.path });
     if (!Number.isSafeInteger(offset) || offset < 0)
-      throw new InvalidArgumentError(`An offset must be an integer from 0, got ${String(offset)}`, { path: this.path });
+      throw new InvalidArgumentError(`An offset must be an integer from 0, got ${shown(offset)}`, { path: this.path });
     if (writes && !this.#writable)
       throw new StorageError('The file is open for reading only', { path: this.path, errno: 'EBADF' });
   }

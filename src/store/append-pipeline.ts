@@ -4,6 +4,7 @@
 
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { ClosedError, EncodeError, FencedError, PoisonedError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
 import { covers, stronger, type Durability } from './durability.js';
 import { encodeEntry, tooLarge, type StoreEntry } from './entry.js';
 import { ENTRY_OVERHEAD_BYTES, type AppendOutcome, type Block, type EventLog } from './event-log.js';
@@ -423,10 +424,6 @@ export class AppendPipeline {
 
 function batchIn(writer: ByteWriter): Batch {
   return { writer, appends: [], starts: [], ends: [] };
-}
-
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** Resolves after all microtasks that are due now, and those they lead to. */

@@ -3,6 +3,7 @@
 import { copyEvent, isAsync, type Event } from '../aggregate/index.js';
 import { copyPlainData } from '../codec/index.js';
 import { EncodeError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Metadata } from './record.js';
 
 /** Throws unless it can be called and comes to its end at once. */
@@ -22,24 +23,64 @@ export function asyncDecision(): InvalidArgumentError {
 
 export function checkCommandId(commandId: unknown): void {
   if (commandId !== undefined && !isName(commandId))
-    throw new InvalidArgumentError(`commandId must be a text that is not empty, got ${JSON.stringify(commandId)}`);
+    throw new InvalidArgumentError(`commandId must be a text that is not empty, got ${shown(commandId)}`);
 }
 
 /** Times to try again. */
 export function checkRetry(retry: number): void {
   if (!Number.isSafeInteger(retry) || retry < 0)
-    throw new InvalidArgumentError(`retry must be a whole number from 0, got ${String(retry)}`);
+    throw new InvalidArgumentError(`retry must be a whole number from 0, got ${shown(retry)}`);
 }
 
 export function checkedStream(stream: unknown): string {
   if (!isName(stream))
-    throw new InvalidArgumentError(`A stream is named by a text that is not empty, got ${JSON.stringify(stream)}`);
+    throw new InvalidArgumentError(`A stream is named by a text that is not empty, got ${shown(stream)}`);
   return stream;
+}
+
+/** Throws unless it is a list, or left out; `of` says what goes into it. */
+export function checkList(name: string, list: unknown, of: string): void {
+  if (list !== undefined && !Array.isArray(list))
+    throw new InvalidArgumentError(`${name} must be an array of ${of}, got ${shown(list)}`);
+}
+
+/** Throws unless it is a list of texts, or left out. */
+export function checkTexts(name: string, list: unknown): void {
+  checkList(name, list, 'texts');
+  for (const [index, text] of ((list ?? []) as unknown[]).entries())
+    if (typeof text !== 'string')
+      throw new InvalidArgumentError(`${name}[${index}] must be a text, got ${shown(text)}`);
+}
+
+/** Throws unless they are options: what is no object would be taken for none. */
+export function checkOptions(method: string, options: unknown): void {
+  if (!isObject(options) || Array.isArray(options))
+    throw new InvalidArgumentError(`The options of ${method} must be an object, got ${shown(options)}`);
+}
+
+/** Throws unless it can be listened to, or is left out. */
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !(isObject(signal) && typeof signal['addEventListener'] === 'function'))
+    throw new InvalidArgumentError(
+      `signal must be an AbortSignal, as AbortSignal.timeout(ms) or controller.signal, got ${shown(signal)}`,
+    );
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
 }
 
 /** A text that is stored as it is. */
 function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.isWellFormed();
+}
+
+/** Throws unless it is a list of objects that name a stream each; `of` says what they are. */
+export function checkAppends(name: string, list: unknown, of: string): void {
+  if (!Array.isArray(list)) throw new InvalidArgumentError(`${name} takes an array of ${of}, got ${shown(list)}`);
+  for (const [index, item] of list.entries())
+    if (!isObject(item))
+      throw new InvalidArgumentError(`${name} takes an array of ${of}, got ${shown(item)} as element ${index}`);
 }
 
 /** A frozen copy. */

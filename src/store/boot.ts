@@ -14,6 +14,7 @@ import {
   RecoveryError,
   TruncatedError,
 } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
 import { advance } from './cells.js';
 import { readBase } from './checkpoint-chain.js';
 import { decodeItem, madeAs, type Base, type CheckpointItem, type Made } from './checkpoint-items.js';
@@ -302,7 +303,7 @@ function decodeAt(reader: ByteReader, position: number): StoreEntry {
   } catch (cause) {
     // Of a newer version: it says so itself.
     if (cause instanceof FormatError) throw new FormatError(cause.message, { entryId: position, cause });
-    throw new DecodeError(cause instanceof Error ? cause.message : String(cause), { entryId: position, cause });
+    throw new DecodeError(messageOf(cause), { entryId: position, cause });
   }
 }
 
@@ -318,7 +319,7 @@ function applyAt(state: StoreState, entry: StoreEntry, position: number): void {
 }
 
 function notApplied(position: number, cause: unknown): RecoveryError {
-  return new RecoveryError(`Applying an entry failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
+  return new RecoveryError(`Applying an entry failed: ${messageOf(cause)}`, {
     entryId: position,
     cause,
   });
@@ -557,9 +558,9 @@ function migrated(
       throw new EncodeError(`the migration made ${next === null ? 'null' : typeof next} of it, and no state`);
     return copyPlainData(next);
   } catch (cause) {
-    throw new RecoveryError(
-      `The state of '${stream}' cannot be migrated: ${cause instanceof Error ? cause.message : String(cause)}`,
-      { path: stream, cause },
-    );
+    throw new RecoveryError(`The state of '${stream}' cannot be migrated: ${messageOf(cause)}`, {
+      path: stream,
+      cause,
+    });
   }
 }

@@ -17,6 +17,7 @@ import type { ByteReader } from '../bytes/byte-reader.js';
 import { ByteWriter } from '../bytes/byte-writer.js';
 import { checkPlainData, uncheckedMessagePackCodec } from '../codec/index.js';
 import { EncodeError, FormatError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Snapshots } from './cells.js';
 import type { Answer } from './receipts.js';
 import type { StoreState } from './store-state.js';
@@ -264,7 +265,7 @@ export function decodeItem(reader: ByteReader): CheckpointItem {
     case 0:
       if (array[1] !== WHOLE_VERSION && array[1] !== CHANGES_VERSION)
         throw new FormatError(
-          `The checkpoint's contents are of version ${String(array[1])}; a newer version wrote them`,
+          `The checkpoint's contents are of version ${shown(array[1])}; a newer version wrote them`,
         );
       return {
         kind: 'made',
@@ -297,7 +298,7 @@ export function decodeItem(reader: ByteReader): CheckpointItem {
         error: array[4] as string | undefined,
       };
     default:
-      throw new FormatError(`An item of kind ${String(kind)} in a checkpoint; a newer version of the library wrote it`);
+      throw new FormatError(`An item of kind ${shown(kind)} in a checkpoint; a newer version of the library wrote it`);
   }
 }
 

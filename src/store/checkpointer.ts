@@ -4,6 +4,7 @@
 // when the policy says so the next time.
 
 import { CairnError, ClosedError, FencedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { CheckpointChains, wantsFull, type Chain } from './checkpoint-chain.js';
 import type { Base, EncodedState, Items } from './checkpoint-items.js';
 import type { CheckpointDescription, Engine, LogPart } from './event-log.js';
@@ -16,24 +17,33 @@ import type { After } from './timers.js';
  */
 export interface CheckpointPolicy {
   /** Entries since the last checkpoint. Default 100,000 if no limit is given. */
-  readonly records?: number;
+  readonly records?: number | undefined;
   /** Bytes of entries since then. */
-  readonly bytes?: number;
+  readonly bytes?: number | undefined;
   /** Milliseconds since the first entry after it. */
-  readonly intervalMs?: number;
+  readonly intervalMs?: number | undefined;
   /** Estimated milliseconds that a recovery would take to replay what came since, at the rate of the last recovery. */
-  readonly recoveryMs?: number;
+  readonly recoveryMs?: number | undefined;
   /**
    * Full checkpoints that are kept, with those that build on them. Default 2: whichever file is damaged, the store is
    * recovered from another, and the log is kept for that.
    */
-  readonly retain?: number;
+  readonly retain?: number | undefined;
   /**
    * Bytes of a full checkpoint from which on the next ones hold only what changed since. Default 1 MiB; `Infinity`:
    * every checkpoint is full.
    */
-  readonly changesAboveBytes?: number;
+  readonly changesAboveBytes?: number | undefined;
 }
+
+const POLICY: readonly string[] = [
+  'records',
+  'bytes',
+  'intervalMs',
+  'recoveryMs',
+  'retain',
+  'changesAboveBytes',
+] satisfies (keyof CheckpointPolicy)[];
 
 /** What became of a call of `checkpoint()`. */
 export interface CheckpointResult {
@@ -444,11 +454,18 @@ export class Checkpointer {
 
 /** Throws {@link InvalidArgumentError} for limits that cannot be meant. */
 export function checkPolicy(policy: CheckpointPolicy): void {
-  for (const [name, value] of Object.entries(policy) as [string, number | undefined][])
+  for (const [name, value] of Object.entries(policy) as [string, number | undefined][]) {
+    if (!POLICY.includes(name))
+      throw new InvalidArgumentError(
+        name === 'archive'
+          ? 'archive is an option of openStore itself: openStore({ archive }), not { checkpoint: { archive } }'
+          : `checkpoint has no '${name}'; it knows ${POLICY.join(', ')}`,
+      );
     if (value !== undefined && !(typeof value === 'number' && value >= 1))
-      throw new InvalidArgumentError(`checkpoint.${name} must be a number from 1, got ${String(value)}`);
+      throw new InvalidArgumentError(`checkpoint.${name} must be a number from 1, got ${shown(value)}`);
+  }
   if (policy.retain !== undefined && !Number.isSafeInteger(policy.retain))
-    throw new InvalidArgumentError(`checkpoint.retain must be a whole number from 1, got ${policy.retain}`);
+    throw new InvalidArgumentError(`checkpoint.retain must be a whole number from 1, got ${shown(policy.retain)}`);
 }
 
 function heldBy(part: LogPart, holds: readonly Hold[]): string[] {

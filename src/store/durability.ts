@@ -1,6 +1,7 @@
 // What an acknowledgement means, from the weakest to the strongest.
 
 import { InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 
 /**
  * `memory`: nothing, it is acknowledged at once. `flush`: the operating system has it, it survives the process.
@@ -22,7 +23,7 @@ export function stronger(a: Durability, b: Durability): Durability {
 /** Throws {@link InvalidArgumentError} unless it is a level that the engine can give. */
 export function checkDurability(level: Durability, strongest: Durability): void {
   if (!ORDER.includes(level))
-    throw new InvalidArgumentError(`durability must be one of ${ORDER.join(', ')}, got ${String(level)}`);
+    throw new InvalidArgumentError(`durability must be one of ${ORDER.join(', ')}, got ${shown(level)}`);
   if (!covers(strongest, level))
     throw new InvalidArgumentError(`This engine acknowledges '${strongest}' at most, not '${level}'`);
 }

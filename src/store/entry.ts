@@ -28,6 +28,7 @@ import {
   uncheckedMessagePackCodec,
 } from '../codec/index.js';
 import { DecodeError, EncodeError, FormatError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { walEntryCodec, type WalEntry } from '../wal/index.js';
 import { largestField } from './largest-field.js';
 import type { Metadata } from './record.js';
@@ -292,7 +293,7 @@ function fromArray(array: readonly unknown[]): StoreEntry {
     case 5:
       return { kind: 'unsubscribed', subscription: name };
     default:
-      throw new FormatError(`An entry of kind ${String(kind)}: a newer version of the library wrote it`);
+      throw new FormatError(`An entry of kind ${shown(kind)}: a newer version of the library wrote it`);
   }
 }
 

@@ -10,14 +10,18 @@ import {
   type Event,
 } from '../aggregate/index.js';
 import { ClosedError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import { AppendPipeline } from './append-pipeline.js';
 import { StreamsAppend, type AppendFacts, type AppendTold, type StagedEntry } from './appender.js';
 import {
   asyncDecision,
+  checkAppends,
   checkCommandId,
   checkDecide,
   checkedStream,
+  checkOptions,
   checkRetry,
+  checkSignal,
   copyEvents,
   copyMetadata,
   copyResult,
@@ -43,7 +47,7 @@ import type { Change, Commit } from './commit.js';
 import { Projection } from './live-projection.js';
 import { OpenReaders } from './open-readers.js';
 import { catchUp, liveItems, type CatchUp } from './observables.js';
-import type { ProjectionDefinition, ProjectionFold } from './projection.js';
+import { checkProjection, type ProjectionDefinition, type ProjectionFold } from './projection.js';
 import { oneByOne } from './one-by-one.js';
 import { readAll, readStream, type ReadOptions, type ReadSource, type ReadStreamOptions } from './reading.js';
 import { readRecords } from './read-records.js';
@@ -70,21 +74,21 @@ export type Decided<R> = R extends PromiseLike<unknown> ? 'A command decides at 
 
 export interface ExecuteOptions {
   /** Version that the stream must be at. Default {@link ANY}. */
-  readonly expectedVersion?: ExpectedVersion;
+  readonly expectedVersion?: ExpectedVersion | undefined;
   /**
    * Executing the same id on the same aggregate again returns the first answer, decides nothing and appends nothing, as
    * long as the receipt is kept: see `receipts` of `openStore`. What the command returns must be plain data then.
    */
-  readonly commandId?: string;
+  readonly commandId?: string | undefined;
   /** Plain data that travels with the records. Default: none. */
-  readonly metadata?: Metadata;
+  readonly metadata?: Metadata | undefined;
   /** What the acknowledgement means. Default: the store's. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /**
    * How often to decide anew if the aggregate changed while the command ran, because the command itself appended to it.
    * Default 3; 0 with `expectedVersion`.
    */
-  readonly retry?: number;
+  readonly retry?: number | undefined;
 }
 
 export interface Executed<R> {
@@ -100,19 +104,19 @@ export interface StreamAppend {
   /** `name-id`; the name of no aggregate of the store makes a stream of bare records. */
   readonly stream: string;
   /** Default {@link ANY}. If a stream is named twice, the second is appended to what the first led to. */
-  readonly expectedVersion?: ExpectedVersion;
+  readonly expectedVersion?: ExpectedVersion | undefined;
   readonly events: readonly Event[];
 }
 
 export interface AppendOptions {
   /** Versions that streams must be at before anything is appended, whether they are written or not. */
-  readonly checks?: readonly { readonly stream: string; readonly expectedVersion: ExpectedVersion }[];
+  readonly checks?: readonly { readonly stream: string; readonly expectedVersion: ExpectedVersion }[] | undefined;
   /** Appending with the same id again returns the first answer and appends nothing. Ids of commands are others. */
-  readonly commandId?: string;
+  readonly commandId?: string | undefined;
   /** Plain data that travels with the records. Default: none. */
-  readonly metadata?: Metadata;
+  readonly metadata?: Metadata | undefined;
   /** What the acknowledgement means. Default: the store's. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
 }
 
 export interface Appended {
@@ -127,9 +131,9 @@ export interface WatchOptions {
    * Position of the first record that is wanted; `start` is 1, `now` is the one that is appended next. What has left the
    * log cannot be watched: that ends in `TruncatedError`, which names the oldest position that is left. Default `now`.
    */
-  readonly from?: number | 'start' | 'now';
+  readonly from?: number | 'start' | 'now' | undefined;
   /** Records that are wanted. Default: all. */
-  readonly filter?: RecordFilter;
+  readonly filter?: RecordFilter | undefined;
 }
 
 /** One aggregate after a record. Frozen all through. */
@@ -347,11 +351,13 @@ export class EventStore {
    */
   async append(streams: readonly StreamAppend[], options: AppendOptions = {}): Promise<Appended> {
     this.#checkOpen();
+    checkOptions('append', options);
     const durability = this.#durability(options.durability);
     const metadata = copyMetadata(options.metadata);
     const { commandId } = options;
     checkCommandId(commandId);
-    if (!Array.isArray(streams)) throw new InvalidArgumentError('append takes an array of { stream, events }');
+    checkAppends('append', streams, '{ stream, events }');
+    checkAppends('checks', options.checks ?? [], '{ stream, expectedVersion }');
     // Copied now, whenever there is room for them.
     const copies = streams.map(({ stream, expectedVersion = ANY, events }: StreamAppend) => ({
       stream: this.#streamToWrite(stream),
@@ -379,7 +385,7 @@ export class EventStore {
   }
 
   #appendNow(
-    streams: readonly Required<StreamAppend>[],
+    streams: readonly CheckedAppend[],
     checks: NonNullable<AppendOptions['checks']>,
     { count, durability, metadata, commandId }: AppendCall,
   ): Promise<Appended> {
@@ -431,14 +437,15 @@ export class EventStore {
   async load<T extends Target>(
     target: T,
     id: string,
-    options: { readonly version?: number } = {},
+    options: { readonly version?: number | undefined } = {},
   ): Promise<Loaded<StateOf<T>>> {
     this.#checkReadable();
+    checkOptions('load', options);
     const definition = this.#parts.types.of(target);
     const { stream, committed } = this.#state.cells.ofAggregate(definition, id);
     const { version = committed.version } = options;
     if (!Number.isSafeInteger(version) || version < 0)
-      throw new InvalidArgumentError(`version must be a whole number from 0, got ${String(version)}`);
+      throw new InvalidArgumentError(`version must be a whole number from 0, got ${shown(version)}`);
     if (version > committed.version)
       throw new InvalidArgumentError(`'${stream}' is at version ${committed.version}, there is no ${version} yet`);
     if (version === committed.version) return loaded(id, committed.version, committed.state);
@@ -460,7 +467,7 @@ export class EventStore {
   async at(position: number): Promise<StoreView> {
     this.#checkReadable();
     if (!Number.isSafeInteger(position) || position < 0 || position > this.position)
-      throw new InvalidArgumentError(`position must be from 0 to ${this.position}, got ${String(position)}`);
+      throw new InvalidArgumentError(`position must be from 0 to ${this.position}, got ${shown(position)}`);
     await this.#pipeline.written(position);
     const release = this.#holds.add(() => ({ name: 'a look at the past', position: 0 }));
     try {
@@ -512,9 +519,13 @@ export class EventStore {
    *
    * @example for await (const record of store.tail({ from: 'start' })) await index(record);
    */
-  tail(options: WatchOptions & { readonly signal?: AbortSignal } = {}): AsyncGenerator<StoredRecord, void, undefined> {
+  tail(
+    options: WatchOptions & { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncGenerator<StoredRecord, void, undefined> {
     this.#checkReadable();
+    checkOptions('tail', options);
     const { signal } = options;
+    checkSignal(signal);
     const filter = recordFilter(options.filter, this.#parts.types);
     return new Tail(this.#tails, { from: this.#from(options.from), filter, signal, name: 'a tail' }).leavable();
   }
@@ -545,6 +556,7 @@ export class EventStore {
    */
   subscribe(options: WatchOptions = {}): CatchUp {
     this.#checkReadable();
+    checkOptions('subscribe', options);
     const filter = recordFilter(options.filter, this.#parts.types);
     return catchUp(
       this.#tails,
@@ -682,6 +694,7 @@ export class EventStore {
    */
   projection<S extends object>(definition: ProjectionDefinition<S>): Projection<S> {
     this.#checkReadable();
+    checkProjection(definition);
     const projection = this.#projections.get(definition.name);
     if (projection === undefined || projection.definition !== (definition as unknown))
       throw new InvalidArgumentError(`'${definition.name}' is not among the projections of this store`);
@@ -700,7 +713,7 @@ export class EventStore {
   async rebuild(name: string): Promise<void> {
     this.#checkOpen();
     const projection = this.#projections.get(name);
-    if (projection === undefined) throw new InvalidArgumentError(`The store has no projection '${name}'`);
+    if (projection === undefined) throw new InvalidArgumentError(`The store has no projection ${shown(name)}`);
     await projection.rebuild();
   }
 
@@ -712,6 +725,7 @@ export class EventStore {
    */
   async waitFor(position: number, options: WaitOptions = {}): Promise<void> {
     this.#checkReadable();
+    checkOptions('waitFor', options);
     await waitUntil(position, () => this.position >= position, this.#feed, options);
   }
 
@@ -727,8 +741,9 @@ export class EventStore {
    *
    * @example const { position, bytes, truncation } = await store.checkpoint();
    */
-  async checkpoint(options: { readonly full?: boolean } = {}): Promise<CheckpointResult> {
+  async checkpoint(options: { readonly full?: boolean | undefined } = {}): Promise<CheckpointResult> {
     this.#checkOpen();
+    checkOptions('checkpoint', options);
     try {
       return await this.#checkpointer.take(options.full ?? false);
     } catch (error) {
@@ -745,8 +760,9 @@ export class EventStore {
    * const { kept } = await store.truncate({ dryRun: true });
    * for (const { part, heldBy } of kept) console.log(part.name, heldBy.join(', '));
    */
-  async truncate(options: { readonly dryRun?: boolean } = {}): Promise<TruncationReport> {
+  async truncate(options: { readonly dryRun?: boolean | undefined } = {}): Promise<TruncationReport> {
     this.#checkOpen();
+    checkOptions('truncate', options);
     return this.#checkpointer.truncate(options.dryRun ?? false);
   }
 
@@ -830,7 +846,7 @@ export class EventStore {
     if (from === 'now') return this.position + 1;
     if (from === 'start') return 1;
     if (!Number.isSafeInteger(from) || from < 1)
-      throw new InvalidArgumentError(`from must be a position from 1, 'start' or 'now', got ${String(from)}`);
+      throw new InvalidArgumentError(`from must be a position from 1, 'start' or 'now', got ${shown(from)}`);
     return from;
   }
 
@@ -849,6 +865,7 @@ export class EventStore {
   ): Command<T, R> {
     this.#checkOpen();
     checkDecide(decide);
+    checkOptions('execute', options);
     const definition = this.#parts.types.of(target);
     const { commandId, expectedVersion = ANY, retry = expectedVersion === ANY ? DEFAULT_RETRY : 0 } = options;
     checkCommandId(commandId);
@@ -1043,6 +1060,11 @@ export class EventStore {
   }
 }
 
+/** What `append` was given for a stream, checked. */
+interface CheckedAppend extends StreamAppend {
+  readonly expectedVersion: ExpectedVersion;
+}
+
 /** What `append` was given besides streams, checked. */
 interface AppendCall {
   /** Of events. */
@@ -1105,7 +1127,7 @@ async function stopped(running: Promise<Subscription>): Promise<void> {
 
 function checkSubscriptionName(name: string): void {
   if (typeof name !== 'string' || name === '' || !name.isWellFormed())
-    throw new InvalidArgumentError(`A subscription is named by a text that is not empty, got ${JSON.stringify(name)}`);
+    throw new InvalidArgumentError(`A subscription is named by a text that is not empty, got ${shown(name)}`);
 }
 
 /** In the place of a stream, for receipts of appends: no stream is called that. */

@@ -1,6 +1,7 @@
 // What an append may demand of a stream's version, and what it is told when that is not so.
 
 import { CairnError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 
 /** The stream must not exist: no record was ever appended to it. */
 export const NO_STREAM = 0;
@@ -43,7 +44,7 @@ export function checkVersion(stream: string, expected: ExpectedVersion, actual: 
   if (expected === STREAM_EXISTS ? actual > 0 : expected === actual) return;
   if (expected !== STREAM_EXISTS && (!Number.isSafeInteger(expected) || expected < 0))
     throw new InvalidArgumentError(
-      `expectedVersion must be a version from 0, STREAM_EXISTS or ANY, got ${String(expected)}`,
+      `expectedVersion must be a version from 0, STREAM_EXISTS or ANY, got ${shown(expected)}`,
     );
   throw new ConcurrencyError(stream, expected, actual);
 }

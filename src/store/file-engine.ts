@@ -35,16 +35,16 @@ const BUSY_PAUSE_MS = 1;
 
 export interface FileEngineOptions {
   /** A WAL segment that would grow past this is followed by a new one. Default 10 MiB. */
-  readonly segmentBytes?: number;
-  readonly segmentMaxAgeMs?: number;
-  readonly preallocateBytes?: number;
+  readonly segmentBytes?: number | undefined;
+  readonly segmentMaxAgeMs?: number | undefined;
+  readonly preallocateBytes?: number | undefined;
   /** So many covered WAL segments are used again for new ones instead of being removed. Default 0. */
-  readonly recycleSegments?: number;
+  readonly recycleSegments?: number | undefined;
   /** Move covered WAL segments to this folder of the directory instead of removing them. */
-  readonly archive?: string;
-  readonly now?: () => number;
-  readonly random?: (size: number) => Uint8Array;
-  readonly observer?: WalObserver;
+  readonly archive?: string | undefined;
+  readonly now?: (() => number) | undefined;
+  readonly random?: ((size: number) => Uint8Array) | undefined;
+  readonly observer?: WalObserver | undefined;
 }
 
 /**

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { crc32 } from '../bytes/crc32.js';
 import { readU32 } from '../bytes/u64.js';
 import { CorruptionError, InvalidArgumentError, NotFoundError, TruncatedError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Durability } from './durability.js';
 import type {
   AppendOutcome,
@@ -25,13 +26,13 @@ export interface MemoryEngineOptions {
    * What it says its acknowledgements mean. Default `memory`, which is the truth. Another one lets programs that ask
    * for more run on it, and makes a store wait for the engine before it answers.
    */
-  readonly strongest?: Durability;
+  readonly strongest?: Durability | undefined;
   /** Entries after which a new part of the log begins: parts are what truncation removes. Default 1000. */
-  readonly partEntries?: number;
+  readonly partEntries?: number | undefined;
   /** Default: as files have them, 16 MiB for an entry and 64 MiB for a block. */
-  readonly limits?: LogLimits;
+  readonly limits?: LogLimits | undefined;
   /** Source of the log's id. Default `crypto.randomBytes`. */
-  readonly random?: (size: number) => Uint8Array;
+  readonly random?: ((size: number) => Uint8Array) | undefined;
 }
 
 const MIB = 1024 * 1024;
@@ -63,7 +64,7 @@ export class MemoryEngine implements EngineSource {
     random = randomBytes,
   }: MemoryEngineOptions) {
     if (!Number.isSafeInteger(partEntries) || partEntries < 1)
-      throw new InvalidArgumentError(`partEntries must be a whole number from 1, got ${String(partEntries)}`);
+      throw new InvalidArgumentError(`partEntries must be a whole number from 1, got ${shown(partEntries)}`);
     // 0 stands for no id.
     this.#memory = new Memory(strongest, partEntries, limits, readU32(random(4), 0) + 1);
   }

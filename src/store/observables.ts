@@ -15,6 +15,7 @@ import { Feed } from './feed.js';
 import { GuardedObservable } from './guarded-observable.js';
 import type { StoredRecord } from './record.js';
 import { Tail, type TailOptions, type TailSource, type WatchStatus } from './tail.js';
+import { shown } from '../errors/shown.js';
 
 /** What every commit comes to, from now on. Completes when the store is closed, fails when the store does. */
 export function liveItems<T>(
@@ -161,7 +162,7 @@ export function sameFields<T extends object>(a: T, b: T): boolean {
 /** Reports what a subscriber threw as RxJS was told to, or as a process warning; never throws. */
 export function reportSubscriberError(error: unknown): void {
   if (config.onUnhandledError === null) {
-    process.emitWarning(`A subscriber of a store threw: ${error instanceof Error ? error.stack : String(error)}`, {
+    process.emitWarning(`A subscriber of a store threw: ${error instanceof Error ? error.stack : shown(error)}`, {
       code: 'CAIRN_SUBSCRIBER',
     });
   } else {

@@ -2,9 +2,19 @@
 // store. Like reducers they are pure functions of a draft; unlike reducers, one that throws stops only itself.
 
 import { createHash } from 'node:crypto';
-import { reduce, ReducerError, type AggregateDefinition, type Draft, type ReadonlyState } from '../aggregate/index.js';
+import {
+  isAsync,
+  reduce,
+  ReducerError,
+  type AggregateDefinition,
+  type Draft,
+  type ReadonlyState,
+} from '../aggregate/index.js';
 import { copyPlainData } from '../codec/index.js';
 import { CairnError, InvalidArgumentError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
+import { shown } from '../errors/shown.js';
+import { isObject } from './arguments.js';
 import type { StoredRecord } from './record.js';
 
 /** What is folded for one event type. What it returns is ignored. */
@@ -26,13 +36,13 @@ export interface ProjectionOptions<S extends object> {
    * Version of what the handlers make, from 1. Raise it when they make something else of the same records: another version
    * than a checkpoint's is built anew from the log when the store is opened. Default 1.
    */
-  readonly version?: number;
+  readonly version?: number | undefined;
   /** State before the first record: plain data; copied. */
   readonly initial: S;
   /** By event type, of whatever stream. */
   readonly on: Readonly<Record<string, (state: Draft<S>, record: StoredRecord<never>) => void>>;
   /** Records it is about. Default: all. */
-  readonly filter?: (record: StoredRecord) => boolean;
+  readonly filter?: ((record: StoredRecord) => boolean) | undefined;
 }
 
 /**
@@ -52,20 +62,30 @@ export function defineProjection<S extends object>(
   options: ProjectionOptions<S>,
 ): ProjectionDefinition<S> {
   if (typeof name !== 'string' || name === '' || !name.isWellFormed())
-    throw new InvalidArgumentError(`A projection is named by a text that is not empty, got ${JSON.stringify(name)}`);
+    throw new InvalidArgumentError(`A projection is named by a text that is not empty, got ${shown(name)}`);
   if (!isObject(options)) throw new InvalidArgumentError(`projection '${name}': say what it is: { initial, on }`);
   const { version = 1, initial, on, filter } = options;
   if (!Number.isSafeInteger(version) || version < 1)
-    throw new InvalidArgumentError(`projection '${name}': the version must be a whole number from 1, got ${version}`);
+    throw new InvalidArgumentError(
+      `projection '${name}': the version must be a whole number from 1, got ${shown(version)}`,
+    );
   if (!isObject(initial))
     throw new InvalidArgumentError(`projection '${name}': the initial state must be an object or an array`);
   if (filter !== undefined && typeof filter !== 'function')
     throw new InvalidArgumentError(`projection '${name}': the filter must be a function`);
+  if (filter !== undefined && isAsync(filter))
+    throw new InvalidArgumentError(`projection '${name}': the filter is async; it must answer at once`);
   const handlers = new Map(Object.entries(isObject(on) ? on : {})) as Map<string, ProjectionHandler>;
   if (handlers.size === 0) throw new InvalidArgumentError(`projection '${name}': there is no handler in 'on'`);
-  for (const [type, handler] of handlers)
+  for (const [type, handler] of handlers) {
     if (typeof handler !== 'function')
       throw new InvalidArgumentError(`projection '${name}': the handler of '${type}' must be a function`);
+    if (isAsync(handler))
+      throw new InvalidArgumentError(
+        `projection '${name}': the handler of '${type}' is async; it must change the state at once. For what takes ` +
+          'time use a subscription',
+      );
+  }
   const copy = copyPlainData(initial);
   const hash = createHash('sha256').update(JSON.stringify(copy)).update(String(filter));
   for (const [type, handler] of [...handlers].sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -80,8 +100,10 @@ export function defineProjection<S extends object>(
   };
 }
 
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
+/** Throws {@link InvalidArgumentError} unless it is what {@link defineProjection} returns. */
+export function checkProjection(projection: unknown): void {
+  if (isObject(projection) && typeof projection['name'] === 'string' && projection['on'] instanceof Map) return;
+  throw new InvalidArgumentError(`A projection is what defineProjection returned, got ${shown(projection)}`);
 }
 
 /**
@@ -130,7 +152,7 @@ export class ProjectionFold<S extends object = object> {
         this.state = reduce(this.#aggregate, this.state, record as never, false) as ReadonlyState<S>;
     } catch (error) {
       const cause = error instanceof ReducerError && error.cause !== undefined ? error.cause : error;
-      const message = cause instanceof Error ? cause.message : String(cause);
+      const message = messageOf(cause);
       this.failure = new ProjectionError(
         `The projection '${name}' stopped before position ${record.position}: folding '${record.type}' failed with: ` +
           `${message.toWellFormed()}. Mend it and open the store again: it goes on with that record`,

@@ -4,6 +4,7 @@ import { ByteReader } from '../bytes/byte-reader.js';
 import { currentEventVersion, upcast } from '../aggregate/index.js';
 import { deepFreeze } from '../codec/index.js';
 import { DecodeError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
 import { decodeEntry, type StoreEntry } from './entry.js';
 import type { EventLog } from './event-log.js';
 import type { StoredRecord } from './record.js';
@@ -40,7 +41,7 @@ function decodeAt(reader: ByteReader, position: number): StoreEntry {
   try {
     return decodeEntry(reader);
   } catch (cause) {
-    throw new DecodeError(cause instanceof Error ? cause.message : String(cause), { entryId: position, cause });
+    throw new DecodeError(messageOf(cause), { entryId: position, cause });
   }
 }
 

@@ -2,39 +2,42 @@
 // the reading began. Pulled: memory does not grow with the log, and whoever stops early leaves nothing open.
 
 import { InvalidArgumentError, TruncatedError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
+import { checkOptions } from './arguments.js';
 import type { EventLog } from './event-log.js';
 import type { Holds } from './holds.js';
+import { recordFilter } from './record-filter.js';
 import type { StoredRecord } from './record.js';
 import type { AggregateTypes, Target } from './types.js';
 
 export interface ReadOptions {
   /** First position that is wanted. Default: the first that the log still holds. */
-  readonly from?: number;
+  readonly from?: number | undefined;
   /** Last position that is wanted. Default, and at most: the last that is committed when reading begins. */
-  readonly upTo?: number;
+  readonly upTo?: number | undefined;
   /** Records to hand out at most. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** The newest first. Default false. */
-  readonly backwards?: boolean;
+  readonly backwards?: boolean | undefined;
   /** Only events of these types. */
-  readonly types?: readonly string[];
+  readonly types?: readonly string[] | undefined;
   /** Only these streams. */
-  readonly streams?: readonly string[];
+  readonly streams?: readonly string[] | undefined;
   /** Only streams of these aggregates. */
-  readonly aggregates?: readonly Target[];
+  readonly aggregates?: readonly Target[] | undefined;
   /** Only records for which this is true. */
-  readonly filter?: (record: StoredRecord) => boolean;
+  readonly filter?: ((record: StoredRecord) => boolean) | undefined;
 }
 
 export interface ReadStreamOptions {
   /** First version that is wanted. Default: the first that the log still holds. */
-  readonly fromVersion?: number;
+  readonly fromVersion?: number | undefined;
   /** Last version that is wanted. Default, and at most: the last that is committed when reading begins. */
-  readonly upToVersion?: number;
+  readonly upToVersion?: number | undefined;
   /** Records to hand out at most. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** The newest first. Default false. */
-  readonly backwards?: boolean;
+  readonly backwards?: boolean | undefined;
 }
 
 /** What is read from. */
@@ -54,7 +57,9 @@ export async function* readAll(
   source: ReadSource,
   options: ReadOptions,
 ): AsyncGenerator<readonly StoredRecord[], void, undefined> {
+  checkOptions('readAll', options);
   const { log } = source;
+  const isWanted = selection(source.types, options);
   const committed = source.committedPosition();
   const { from = log.firstPosition, upTo = committed, limit = Infinity, backwards = false } = options;
   checkCount('from', from, 1);
@@ -67,7 +72,7 @@ export async function* readAll(
   if (limit === 0) return;
   const range = { from, upTo: Math.min(upTo, committed) };
   let left = limit;
-  for await (const records of inOrder(source, range, backwards, selection(source.types, options))) {
+  for await (const records of inOrder(source, range, backwards, isWanted)) {
     yield records.length > left ? records.slice(0, left) : records;
     left -= records.length;
     if (left <= 0) return;
@@ -80,6 +85,7 @@ export async function* readStream(
   stream: string,
   options: ReadStreamOptions,
 ): AsyncGenerator<readonly StoredRecord[], void, undefined> {
+  checkOptions('readStream', options);
   const { fromVersion, upToVersion, limit = Infinity, backwards = false } = options;
   if (fromVersion !== undefined) checkCount('fromVersion', fromVersion, 1);
   if (upToVersion !== undefined) checkCount('upToVersion', upToVersion, 0);
@@ -118,18 +124,12 @@ function leftTheLog(stream: string, version: number, oldest: number | undefined)
 type Wanted = (record: StoredRecord) => boolean;
 
 /** All filters of the options as one. */
-function selection(types: AggregateTypes, options: ReadOptions): Wanted {
-  const { filter } = options;
-  const wantedTypes = options.types === undefined ? undefined : new Set(options.types);
-  const wantedStreams = options.streams === undefined ? undefined : new Set(options.streams);
-  const definitions =
-    options.aggregates === undefined ? undefined : new Set(options.aggregates.map((target) => types.of(target)));
-  return (record) => {
-    if (wantedTypes !== undefined && !wantedTypes.has(record.type)) return false;
-    if (wantedStreams !== undefined && !wantedStreams.has(record.stream)) return false;
-    if (definitions !== undefined && !definitions.has(types.ofStream(record.stream)!)) return false;
-    return filter === undefined || filter(record);
-  };
+function selection(known: AggregateTypes, { aggregates, streams, types, filter }: ReadOptions): Wanted {
+  if (filter !== undefined && typeof filter !== 'function')
+    throw new InvalidArgumentError(
+      `filter must be a function, got ${shown(filter)}; aggregates, streams and types are options of readAll itself`,
+    );
+  return recordFilter({ aggregates, streams, types, where: filter }, known) ?? (() => true);
 }
 
 async function* inOrder(
@@ -165,5 +165,5 @@ async function* inOrder(
 
 function checkCount(name: string, value: number, least: number): void {
   if (!Number.isSafeInteger(value) || value < least)
-    throw new InvalidArgumentError(`${name} must be a whole number from ${least}, got ${String(value)}`);
+    throw new InvalidArgumentError(`${name} must be a whole number from ${least}, got ${shown(value)}`);
 }

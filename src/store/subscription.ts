@@ -4,6 +4,9 @@
 
 import type { Observable } from 'rxjs';
 import { CairnError, ClosedError, InvalidArgumentError, PoisonedError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
+import { shown } from '../errors/shown.js';
+import { checkOptions } from './arguments.js';
 import type { StoreEntry } from './entry.js';
 import { Feed } from './feed.js';
 import { currentAndChanges, sameFields } from './observables.js';
@@ -32,15 +35,15 @@ export interface HandleContext {
 
 export interface OnErrorOptions {
   /** How often to try again. Default 0. */
-  readonly retry?: number;
+  readonly retry?: number | undefined;
   /** Milliseconds before the first retry, doubled for each further one. Default 100. */
-  readonly delayMs?: number;
+  readonly delayMs?: number | undefined;
   /** Longest delay, in milliseconds. Default 30,000. */
-  readonly maxDelayMs?: number;
+  readonly maxDelayMs?: number | undefined;
   /** Default `stop`. */
-  readonly then?: AfterRetries;
+  readonly then?: AfterRetries | undefined;
   /** Records that may be parked at a time; the next one that fails stops the subscription. Default 10,000. */
-  readonly maxParked?: number;
+  readonly maxParked?: number | undefined;
 }
 
 export interface SubscriptionOptions {
@@ -48,17 +51,17 @@ export interface SubscriptionOptions {
    * Where a new subscription begins; one that is known goes on where it was, whatever is said here. `start`: position
    * 1, which has to be in the log still. Default `start`.
    */
-  readonly from?: number | 'start' | 'now';
+  readonly from?: number | 'start' | 'now' | undefined;
   /** Handles a record; the next one waits for the promise. */
   readonly handle: (record: StoredRecord, context: HandleContext) => unknown;
   /** Records that are handled; the cursor goes on past the others. Default: all. */
-  readonly filter?: RecordFilter;
-  readonly onError?: OnErrorOptions;
+  readonly filter?: RecordFilter | undefined;
+  readonly onError?: OnErrorOptions | undefined;
   /**
    * Milliseconds that `stop` and `close` wait for a handler that is running. After that its record counts as not
    * handled, and comes again. Default 10,000.
    */
-  readonly stopMs?: number;
+  readonly stopMs?: number | undefined;
 }
 
 /** A record that was set aside. */
@@ -242,7 +245,8 @@ export class Subscription {
           kind: 'parked',
           subscription: this.name,
           position,
-          error: messageOf(cause),
+          // Half of a surrogate pair could not be stored.
+          error: messageOf(cause).toWellFormed(),
           attempts: attempt,
         });
         throw cause;
@@ -355,7 +359,7 @@ export class Subscription {
         }
         if (then === 'skip') return true;
         const { name } = this;
-        const error = messageOf(cause);
+        const error = messageOf(cause).toWellFormed();
         const parked = this.#host.state()?.parked;
         if (then === 'park' && parked !== undefined && (parked.size < maxParked || parked.has(record.position))) {
           await this.#host.note({
@@ -440,22 +444,18 @@ class Turns {
 
 /** Throws {@link InvalidArgumentError} for options that cannot be used. */
 export function checkSubscriptionOptions(options: SubscriptionOptions): void {
+  checkOptions('subscription', options);
   const { handle, onError = {}, stopMs = 0 } = options;
   if (typeof handle !== 'function') throw new InvalidArgumentError('A subscription needs a function to handle records');
+  checkOptions('onError', onError);
   const { retry = 0, delayMs = 0, maxDelayMs = 0, maxParked = 1, then = 'stop' } = onError;
   for (const [name, value] of Object.entries({ retry, delayMs, maxDelayMs, maxParked, stopMs }))
     if (typeof value !== 'number' || Number.isNaN(value) || value < 0)
-      throw new InvalidArgumentError(`${name} must be a number from 0, got ${String(value)}`);
+      throw new InvalidArgumentError(`${name} must be a number from 0, got ${shown(value)}`);
   if (!['park', 'stop', 'skip'].includes(then))
-    throw new InvalidArgumentError(`onError.then must be 'park', 'stop' or 'skip', got ${String(then)}`);
+    throw new InvalidArgumentError(`onError.then must be 'park', 'stop' or 'skip', got ${shown(then)}`);
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === 'function';
-}
-
-function messageOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  // Half of a surrogate pair could not be stored.
-  return text.toWellFormed();
 }

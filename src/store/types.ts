@@ -8,6 +8,7 @@ import {
   type Event,
 } from '../aggregate/index.js';
 import { InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 
 type AnyRoot = AggregateRoot<object, Event>;
 /** What `defineAggregate` returned, whatever its types. */
@@ -82,8 +83,6 @@ function definitionOf(target: unknown): AggregateDefinition {
 /** `name-id`. Throws {@link InvalidArgumentError} for an id that cannot be part of a stream's name. */
 export function streamOf(name: string, id: string): string {
   if (typeof id !== 'string' || id === '' || !id.isWellFormed())
-    throw new InvalidArgumentError(
-      `The id of an aggregate must be a text that is not empty, got ${JSON.stringify(id)}`,
-    );
+    throw new InvalidArgumentError(`The id of an aggregate must be a text that is not empty, got ${shown(id)}`);
   return `${name}-${id}`;
 }

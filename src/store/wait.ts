@@ -1,12 +1,14 @@
 // Waiting for a position to be reached.
 
 import { ClosedError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
+import { checkSignal } from './arguments.js';
 import type { Commit } from './commit.js';
 import type { Feed } from './feed.js';
 
 export interface WaitOptions {
   /** Gives up: the promise rejects with its reason. `AbortSignal.timeout(ms)` is a limit of time. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Resolves once `reached` says so: now, or after a commit. Rejects with what it throws. */
@@ -17,7 +19,8 @@ export async function waitUntil(
   { signal }: WaitOptions,
 ): Promise<void> {
   if (!Number.isSafeInteger(position) || position < 0)
-    throw new InvalidArgumentError(`position must be a whole number from 0, got ${String(position)}`);
+    throw new InvalidArgumentError(`position must be a whole number from 0, got ${shown(position)}`);
+  checkSignal(signal);
   if (reached()) return;
   signal?.throwIfAborted();
   let stop: (() => void) | undefined;

@@ -2,6 +2,7 @@
 
 import * as assert from 'node:assert/strict';
 import { CorruptionError, NotFoundError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { CheckpointStorage } from '../store/index.js';
 import { fill, holds, sameBytes, text, using, type EngineCase } from './engine-cases.js';
 
@@ -162,7 +163,7 @@ export const CHECKPOINT_CASES: readonly EngineCase[] = [
         await engine.damageCheckpoint(2);
         assert.deepEqual(await positions(checkpoints), [2, 1], 'a damaged one is still listed');
         await assert.rejects(contents(checkpoints, 2), (error: unknown) => {
-          assert.ok(error instanceof CorruptionError, `expected CorruptionError, got ${String(error)}`);
+          assert.ok(error instanceof CorruptionError, `expected CorruptionError, got ${shown(error)}`);
           return true;
         });
         await holdsTexts(checkpoints, 1, 'some', 'items', 'of 1');
@@ -177,7 +178,7 @@ export const CHECKPOINT_CASES: readonly EngineCase[] = [
       await using(engine, async ({ checkpoints }) => {
         await put(checkpoints, 1, 'one');
         await assert.rejects(contents(checkpoints, 2), (error: unknown) => {
-          assert.ok(error instanceof NotFoundError, `expected NotFoundError, got ${String(error)}`);
+          assert.ok(error instanceof NotFoundError, `expected NotFoundError, got ${shown(error)}`);
           return true;
         });
       });

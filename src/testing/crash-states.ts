@@ -7,21 +7,21 @@ import type { SimulatedDisk, Unsynced } from './simulated-disk.js';
 
 export interface CrashStatesOptions {
   /** Combinations that are all tried; where there are more, a choice of them is. Default 64. */
-  readonly exhaustiveUpTo?: number;
+  readonly exhaustiveUpTo?: number | undefined;
   /** Random states where not all are tried. Default 16. */
-  readonly draws?: number;
+  readonly draws?: number | undefined;
   /** An integer from 0 to `below - 1`: what draws are made with. Default: always the same numbers. */
-  readonly random?: (below: number) => number;
+  readonly random?: ((below: number) => number) | undefined;
   /** Sizes of what is written or lost together. Default 512 and 4096. */
-  readonly pageBytes?: readonly number[];
+  readonly pageBytes?: readonly number[] | undefined;
   /** What garbage is, see {@link PowerCut.garbage}. */
-  readonly garbage?: PowerCut['garbage'];
+  readonly garbage?: PowerCut['garbage'] | undefined;
   /** The write that is about to be made: it is also cut at its bytes. */
-  readonly write?: { readonly path: string; readonly offset: number; readonly bytes: Uint8Array };
+  readonly write?: { readonly path: string; readonly offset: number; readonly bytes: Uint8Array } | undefined;
   /** A write up to this size is cut at every byte, a longer one at its ends, its middle and its sectors. Default 256. */
-  readonly everyByteUpTo?: number;
+  readonly everyByteUpTo?: number | undefined;
   /** Hashes of states that need not be given again; those that are given are added. */
-  readonly seen?: Set<string>;
+  readonly seen?: Set<string> | undefined;
 }
 
 /** What a crash may leave. */

@@ -1,6 +1,8 @@
 // What an exploration did and found. It counts, and notes where it came by: one that did nothing, or that never came
 // where it was meant to, has proved nothing.
 
+import { shown } from '../errors/shown.js';
+
 export class Tally {
   readonly counts: Map<string, number> = new Map();
   /** Situations that must be met sometimes, and how often they were. */
@@ -40,7 +42,7 @@ export class Tally {
 const MOST_VIOLATIONS = 20;
 
 function describe(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
+  if (!(error instanceof Error)) return shown(error);
   const own = error.stack ?? error.message;
   return error.cause === undefined ? own : `${own}\nbecause of ${describe(error.cause)}`;
 }

@@ -19,12 +19,12 @@ import { Suspicion } from './other-world.js';
 
 export interface DeterminismOptions {
   /** Where the store is; it must be closed. Either this or `engine`. */
-  readonly dir?: string | Directory;
-  readonly engine?: EngineSource;
+  readonly dir?: string | Directory | undefined;
+  readonly engine?: EngineSource | undefined;
   /** As given to `openStore`. */
   readonly aggregates: readonly Target[];
   /** As given to `openStore`; they are not checked. */
-  readonly projections?: readonly ProjectionDefinition[];
+  readonly projections?: readonly ProjectionDefinition[] | undefined;
 }
 
 /** What {@link checkDeterminism} went over. */
@@ -78,10 +78,7 @@ export class DeterminismError extends CairnError {
 export async function checkDeterminism(options: DeterminismOptions): Promise<DeterminismReport> {
   const { dir, engine: source, aggregates, projections = [] } = options;
   const types = new AggregateTypes(aggregates);
-  const engine = await openEngine({
-    ...(dir === undefined ? {} : { dir }),
-    ...(source === undefined ? {} : { engine: source }),
-  });
+  const engine = await openEngine({ dir, engine: source });
   try {
     const state = (): StoreState => new StoreState(types, projections, 0);
     return await check(engine, types, state);

@@ -10,6 +10,7 @@ import {
   PathError,
   StorageError,
 } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Directory, FileHandle } from '../storage/index.js';
 import {
   makeDirectoryDurable,
@@ -59,7 +60,7 @@ async function rejects(promise: Promise<unknown>, Class: abstract new (...args: 
   try {
     await promise;
   } catch (error) {
-    assert.ok(error instanceof Class, `expected ${Class.name}, got ${String(error)}`);
+    assert.ok(error instanceof Class, `expected ${Class.name}, got ${shown(error)}`);
     assert.ok(error instanceof CairnError && error.code.startsWith('CAIRN_'), 'errors have a code');
     return;
   }

@@ -2,6 +2,7 @@
 
 import * as assert from 'node:assert/strict';
 import type { AppendOutcome, Block, Engine, EngineSource, EventLog, LogEntries } from '../store/index.js';
+import { shown } from '../errors/shown.js';
 
 /** An engine, and the means to make it fail. `open` may be called many times, also before the last one was closed. */
 export interface EngineUnderTest extends EngineSource {
@@ -59,7 +60,7 @@ export async function conflict(outcome: Promise<AppendOutcome>, why: string): Pr
 }
 
 export function describe(answer: AppendOutcome): string {
-  if (answer.kind === 'unknown') return `'unknown': ${String(answer.cause)}`;
+  if (answer.kind === 'unknown') return `'unknown': ${shown(answer.cause)}`;
   return answer.kind === 'conflict' ? `'conflict': ${answer.reason}` : `'done'`;
 }
 

@@ -2,7 +2,8 @@
 // store on it, cut at every moment, killed, and failed at every operation.
 
 import { readU32 } from '../bytes/u64.js';
-import { CairnError } from '../errors/index.js';
+import { CairnError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Directory } from '../storage/index.js';
 import type { Durability, Engine } from '../store/index.js';
 import { Tally } from './crash-tally.js';
@@ -14,13 +15,13 @@ import { loseEverything } from './power-cut.js';
 
 export interface ExploreCrashesOptions {
   /** All scripts of up to so many steps are explored. Default 2: 43 scripts. Two longer ones come with them. */
-  readonly steps?: number;
+  readonly steps?: number | undefined;
   /** And so many drawn ones of 4 to 7 steps. Default 10. */
-  readonly longScripts?: number;
+  readonly longScripts?: number | undefined;
   /** What the appends of the scripts ask for. Default: the strongest that the engine has. */
-  readonly durability?: Durability;
+  readonly durability?: Durability | undefined;
   /** Another one draws other scripts and other states where there are too many. Default 1. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
 }
 
 export interface CrashReport {
@@ -64,7 +65,8 @@ const FAULTY: readonly NoteStep[] = [
  * record that its durability promises, in order, appends whole, states and projections that fit, checkpoints that never
  * go back, and everything that was shown once still there after the next crash. `open` must keep all its data in the
  * directory and give it to nobody else; set it up with parts so small that a few records fill one. Resolves with
- * what was done and found, and never rejects because of the engine.
+ * what was done and found, and never rejects because of the engine; for
+ * options that cannot be meant, with `InvalidArgumentError`.
  *
  * It takes seconds for a small engine: a few thousand recoveries.
  *
@@ -78,6 +80,9 @@ export async function exploreCrashes(
   options: ExploreCrashesOptions = {},
 ): Promise<CrashReport> {
   const { steps = 2, longScripts = 10, durability, seed = 1 } = options;
+  for (const [name, count] of Object.entries({ steps, longScripts }))
+    if (!Number.isSafeInteger(count) || count < 0)
+      throw new InvalidArgumentError(`${name} must be a whole number from 0, got ${shown(count)}`);
   const bytes = seededRandom(seed);
   const random = (below: number): number => readU32(bytes(4), 0) % below;
   const tally = new Tally();

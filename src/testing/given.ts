@@ -13,6 +13,8 @@ import {
   type Event,
 } from '../aggregate/index.js';
 import { InvalidArgumentError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
+import { shown } from '../errors/shown.js';
 import type { InstanceOf, StateOf, Target } from '../store/event-store.js';
 import { assertionError, fail, isSame } from './differences.js';
 import { stateAfter, type WrittenEvent } from './other-world.js';
@@ -35,7 +37,7 @@ export interface OldEvent {
 
 export interface GivenOptions {
   /** Id of the aggregate, as its commands see it. Default `test`. */
-  readonly id?: string;
+  readonly id?: string | undefined;
 }
 
 /**
@@ -125,7 +127,7 @@ export class Given<T extends Target> {
 function written(definition: AggregateDefinition, event: Event & Partial<OldEvent>): WrittenEvent {
   const { eventVersion = currentEventVersion(definition, event.type) } = event;
   if (!Number.isSafeInteger(eventVersion) || eventVersion < 1)
-    throw new InvalidArgumentError(`eventVersion must be a whole number from 1, got ${String(eventVersion)}`);
+    throw new InvalidArgumentError(`eventVersion must be a whole number from 1, got ${shown(eventVersion)}`);
   return { ...copyEvent(event.type, event.data), eventVersion };
 }
 
@@ -284,7 +286,7 @@ export class Outcome<T extends Target, R> implements PromiseLike<void> {
     if (answer.kind === 'returned' || this.#isExpected) return;
     throw Object.assign(
       assertionError(
-        `The command of ${this.#name} threw ${shown(answer.error)}. If it should, put thenThrows() before ${check}()`,
+        `The command of ${this.#name} threw ${named(answer.error)}. If it should, put thenThrows() before ${check}()`,
       ),
       { cause: answer.error },
     );
@@ -301,16 +303,16 @@ function described(expected: ErrorLike | undefined): string {
 
 /** What it is instead, or `undefined` if it is as expected. */
 function mismatch(error: unknown, expected: ErrorLike): string | undefined {
-  const message = error instanceof Error ? error.message : String(error);
-  if (typeof expected === 'function') return error instanceof expected ? undefined : shown(error);
-  if (typeof expected === 'string') return message.includes(expected) ? undefined : shown(error);
-  if (expected instanceof RegExp) return expected.test(message) ? undefined : shown(error);
+  const message = messageOf(error);
+  if (typeof expected === 'function') return error instanceof expected ? undefined : named(error);
+  if (typeof expected === 'string') return message.includes(expected) ? undefined : named(error);
+  if (expected instanceof RegExp) return expected.test(message) ? undefined : named(error);
   const actual = (typeof error === 'object' && error !== null ? error : {}) as Record<string, unknown>;
   const other = Object.keys(expected).filter((key) => !isSame(actual[key], expected[key]));
   if (other.length === 0) return undefined;
-  return `one with ${other.map((key) => `${key}: ${String(actual[key])} instead of ${String(expected[key])}`).join(', ')}`;
+  return `one with ${other.map((key) => `${key}: ${shown(actual[key])} instead of ${shown(expected[key])}`).join(', ')}`;
 }
 
-function shown(error: unknown): string {
-  return error instanceof Error ? `${error.constructor.name}: ${error.message}` : String(error);
+function named(error: unknown): string {
+  return error instanceof Error ? `${error.constructor.name}: ${error.message}` : shown(error);
 }

@@ -2,6 +2,7 @@
 
 import * as assert from 'node:assert/strict';
 import { LockError, TruncatedError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Durability, EventLog, LogPart } from '../store/index.js';
 import {
   blockOf,
@@ -26,7 +27,7 @@ const DURABILITIES: readonly Durability[] = ['memory', 'flush', 'fsync', 'replic
 /** Fails unless what comes next is missing because it was truncated. */
 async function truncated(read: Promise<unknown>): Promise<void> {
   await assert.rejects(read, (error: unknown) => {
-    assert.ok(error instanceof TruncatedError, `expected TruncatedError, got ${String(error)}`);
+    assert.ok(error instanceof TruncatedError, `expected TruncatedError, got ${shown(error)}`);
     return true;
   });
 }
@@ -218,7 +219,7 @@ export const LOG_CASES: readonly EngineCase[] = [
       const first = await opening(engine);
       await fill(first.log, 1, 3);
       const second = await opening(engine).catch((error: unknown) => {
-        assert.ok(error instanceof LockError, `opening a second time: expected LockError, got ${String(error)}`);
+        assert.ok(error instanceof LockError, `opening a second time: expected LockError, got ${shown(error)}`);
         return undefined;
       });
       if (second === undefined) {

@@ -1,6 +1,7 @@
 // Time and randomness that a test decides: what `openStore` takes as `now`, `after`, `elapsed` and `random`, and ids for aggregates.
 
 import { InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { After } from '../store/index.js';
 
 interface Call {
@@ -34,7 +35,11 @@ export interface ManualClock {
  * await store.append([{ stream: 'notes-1', events: [{ type: 'Noted', data: 'x' }] }]); // recordedAt: clock.now()
  * await clock.advance(60_000); // takes the checkpoint
  */
-export function manualClock({ start = Date.UTC(2020, 0, 1) }: { readonly start?: number } = {}): ManualClock {
+export function manualClock({
+  start = Date.UTC(2020, 0, 1),
+}: { readonly start?: number | undefined } = {}): ManualClock {
+  if (!Number.isFinite(start))
+    throw new InvalidArgumentError(`start must be milliseconds since 1970, got ${shown(start)}`);
   let now = start;
   let calls: Call[] = [];
   return {
@@ -48,7 +53,8 @@ export function manualClock({ start = Date.UTC(2020, 0, 1) }: { readonly start?:
       };
     },
     async advance(milliseconds) {
-      if (!(milliseconds >= 0)) throw new InvalidArgumentError(`Time does not go back: ${milliseconds} milliseconds`);
+      if (!Number.isFinite(milliseconds) || milliseconds < 0)
+        throw new InvalidArgumentError(`Time goes on by a number of milliseconds from 0, got ${shown(milliseconds)}`);
       const end = now + milliseconds;
       // Somebody may be about to wait.
       await settled();

@@ -13,6 +13,7 @@ import { assertionError, fail, isSame } from './differences.js';
 import { inWorld, OTHER_WORLDS, Suspicion, type WrittenEvent } from './other-world.js';
 import { loseEverything } from './power-cut.js';
 import { SimulatedDisk } from './simulated-disk.js';
+import { messageOf } from '../errors/message-of.js';
 
 /** An aggregate before and after a command. */
 export interface Recoverable {
@@ -160,9 +161,7 @@ async function open(
   try {
     return { store: await openStore({ ...where, aggregates: [target] }), target };
   } catch (cause) {
-    const error = assertionError(
-      `'${definition.name}' does not recover ${how}: ${cause instanceof Error ? cause.message : String(cause)}`,
-    );
+    const error = assertionError(`'${definition.name}' does not recover ${how}: ${messageOf(cause)}`);
     throw Object.assign(error, { cause });
   }
 }

@@ -5,6 +5,7 @@
 
 import { viewOf } from '../bytes/view.js';
 import { PoisonedError } from '../errors/index.js';
+import { messageOf } from '../errors/message-of.js';
 import type { Directory } from '../storage/index.js';
 import { CONTROL_END, CONTROL_FRAME_BYTES, CONTROL_SEAL, CONTROL_WATERMARK, writeControlFrame } from './format.js';
 import type { LogLayout } from './layout.js';
@@ -274,7 +275,7 @@ export class CommitLoop {
     const last = this.#staging.lastId;
     const which = first > last ? '' : ` Whether entries ${first} to ${last} are on disk is unknown.`;
     const failure = new PoisonedError(
-      `The log cannot be written any more: ${cause instanceof Error ? cause.message : String(cause)}.${which} ` +
+      `The log cannot be written any more: ${messageOf(cause)}.${which} ` +
         'Close the writer and open it again to see what was kept',
       { path: this.#segment.path, entryId: first > last ? undefined : first, cause },
     );

@@ -4,10 +4,11 @@ import { ByteReader } from '../bytes/byte-reader.js';
 import { checkId } from '../bytes/u64.js';
 import { decodeWhole, type Codec } from '../codec/index.js';
 import { CairnError, DecodeError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Directory } from '../storage/index.js';
 import type { FrameBlock } from './frame-scanner.js';
 import type { LogLayout } from './layout.js';
-import { LogScan, type ReplayMode, type ScanRange } from './log-scan.js';
+import { checkReplayMode, LogScan, type ReplayMode, type ScanRange } from './log-scan.js';
 import type { TornTail } from './tail.js';
 
 /** An entry and the id that the log gave it. */
@@ -18,13 +19,13 @@ export interface WalRecord<E> {
 
 export interface ReplayOptions {
   /** Default `strict`. */
-  readonly mode?: ReplayMode;
+  readonly mode?: ReplayMode | undefined;
   /** First entry to replay. `TruncatedError` if the log begins later. Default: the first there is. */
-  readonly from?: number;
+  readonly from?: number | undefined;
   /** Last entry to replay; damage behind it goes unnoticed. Default: the last there is. */
-  readonly upTo?: number;
+  readonly upTo?: number | undefined;
   /** Entries up to here are known to be durable, from checkpoints: fewer in the log is corruption. Default 0. */
-  readonly durableId?: number;
+  readonly durableId?: number | undefined;
 }
 
 /** What a replay came to. */
@@ -133,6 +134,7 @@ export class LogReader<E> {
   }
 
   #scan({ mode = 'strict', from, upTo, durableId }: ReplayOptions): LogScan {
+    checkReplayMode(mode);
     if (from !== undefined) checkId(from, 'from', 1);
     if (upTo !== undefined) checkId(upTo, 'upTo');
     if (durableId !== undefined) checkId(durableId, 'durableId');
@@ -145,7 +147,7 @@ export class LogReader<E> {
       return decodeWhole(this.#codec, reader.reset(block.bytes, block.starts[index]!, block.ends[index]!));
     } catch (cause) {
       const entryId = block.firstId + index;
-      const what = cause instanceof CairnError ? cause.message : `The codec failed: ${String(cause)}`;
+      const what = cause instanceof CairnError ? cause.message : `The codec failed: ${shown(cause)}`;
       throw new DecodeError(what, { path: this.#layout.folder, entryId, cause });
     }
   }

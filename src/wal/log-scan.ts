@@ -1,7 +1,14 @@
 // Reads a log from segment to segment as blocks of whole batches: the one way in which replay, recovery, maintenance
 // and the writer's own start look at existing entries. Takes no lock and changes nothing.
 
-import { CorruptionError, NotFoundError, TornTailError, TruncatedError } from '../errors/index.js';
+import {
+  CorruptionError,
+  InvalidArgumentError,
+  NotFoundError,
+  TornTailError,
+  TruncatedError,
+} from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Directory } from '../storage/index.js';
 import type { FrameBlock, FrameScanner } from './frame-scanner.js';
 import { checkReaches } from './inspect-log.js';
@@ -15,6 +22,12 @@ import { checkSealedSegment, endOrMore, scannerOf, type LogEnd, type TornTail } 
  * is just writing can look interrupted for a moment: use `bestEffort` there, or try again.
  */
 export type ReplayMode = 'strict' | 'bestEffort';
+
+/** Throws {@link InvalidArgumentError} for a mode that there is not. */
+export function checkReplayMode(mode: ReplayMode): void {
+  if (mode !== 'strict' && mode !== 'bestEffort')
+    throw new InvalidArgumentError(`mode must be 'strict' or 'bestEffort', got ${shown(mode)}`);
+}
 
 export interface ScanRange {
   readonly mode: ReplayMode;

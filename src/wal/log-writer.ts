@@ -3,10 +3,11 @@
 
 import { randomBytes } from 'node:crypto';
 import { BackpressureError, ClosedError, InvalidArgumentError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 import type { Codec } from '../codec/index.js';
 import type { Directory, Lock, RandomBytes } from '../storage/index.js';
 import { CommitLoop } from './commit-loop.js';
-import { every, type FlushPolicy } from './flush-policy.js';
+import { checkFlushPolicy, every, type FlushPolicy } from './flush-policy.js';
 import { FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './format.js';
 import type { LogLayout } from './layout.js';
 import { notify, type WalObserver } from './observer.js';
@@ -20,38 +21,38 @@ export interface LogWriterOptions<E> {
   /** Turns entries into bytes; readers need the same one. */
   readonly codec: Codec<E>;
   /** When staged entries are written without being asked. Default `every(64)`. */
-  readonly flushPolicy?: FlushPolicy;
+  readonly flushPolicy?: FlushPolicy | undefined;
   /** Staged entries are written once they take this much, whatever the policy. Default 64 KiB. */
-  readonly bufferBytes?: number;
+  readonly bufferBytes?: number | undefined;
   /** Appends are refused with `BackpressureError` while this much is staged. Default 64 MiB. */
-  readonly highWaterMarkBytes?: number;
+  readonly highWaterMarkBytes?: number | undefined;
   /** Zeros are written ahead up to this size in a new segment, so that appends need not grow the file. Default 0. */
-  readonly preallocateBytes?: number;
-  readonly observer?: WalObserver;
+  readonly preallocateBytes?: number | undefined;
+  readonly observer?: WalObserver | undefined;
   /**
    * Entries up to here are known to be durable, from checkpoints: fewer in the log is corruption. A function is given
    * the log's id, so that checkpoints of another log can be left out. Default 0.
    */
-  readonly durableId?: number | ((logId: number | undefined) => number);
+  readonly durableId?: number | ((logId: number | undefined) => number) | undefined;
   /** Id that the log must have, from checkpoints; an empty log gets it. */
-  readonly logId?: number;
+  readonly logId?: number | undefined;
   /** Milliseconds since 1970, for the age of segments only. Default `Date.now`. */
-  readonly now?: () => number;
+  readonly now?: (() => number) | undefined;
   /** Source of log ids and salts. Default `crypto.randomBytes`. */
-  readonly random?: RandomBytes;
+  readonly random?: RandomBytes | undefined;
 }
 
 /** {@link LogWriterOptions} for logs of many segments. */
 export interface SegmentedOptions {
   /** A segment that would grow past this is followed by a new one. Default 10 MiB, at least 56 bytes. */
-  readonly segmentBytes?: number;
+  readonly segmentBytes?: number | undefined;
   /** An append after this many milliseconds begins a new segment. Default: no limit. */
-  readonly segmentMaxAgeMs?: number;
+  readonly segmentMaxAgeMs?: number | undefined;
   /**
    * So many segments that are truncated are not removed but used again for new ones, which saves writing zeros ahead or
    * growing a file. They take room on the disk meanwhile. Default 0.
    */
-  readonly recycleSegments?: number;
+  readonly recycleSegments?: number | undefined;
 }
 
 const DEFAULT_SEGMENT_BYTES = 10 * 1024 * 1024;
@@ -336,11 +337,12 @@ export function prepareForWriting<E>(
   atLeast(options.bufferBytes, 0, 'bufferBytes');
   atLeast(options.highWaterMarkBytes, 1, 'highWaterMarkBytes');
   atLeast(options.preallocateBytes, 0, 'preallocateBytes');
-  const { recycleSegments } = options;
+  const { recycleSegments, segmentMaxAgeMs } = options;
   if (recycleSegments !== undefined && !(Number.isSafeInteger(recycleSegments) && recycleSegments >= 0))
-    throw new InvalidArgumentError(`recycleSegments must be a whole number from 0, got ${String(recycleSegments)}`);
-  if (options.segmentMaxAgeMs !== undefined && !(options.segmentMaxAgeMs > 0))
-    throw new InvalidArgumentError(`segmentMaxAgeMs must be above 0, got ${options.segmentMaxAgeMs}`);
+    throw new InvalidArgumentError(`recycleSegments must be a whole number from 0, got ${shown(recycleSegments)}`);
+  if (segmentMaxAgeMs !== undefined && !(typeof segmentMaxAgeMs === 'number' && segmentMaxAgeMs > 0))
+    throw new InvalidArgumentError(`segmentMaxAgeMs must be above 0, got ${shown(segmentMaxAgeMs)}`);
+  if (options.flushPolicy !== undefined) checkFlushPolicy(options.flushPolicy);
   if (typeof options.codec?.encode !== 'function' || typeof options.codec.decode !== 'function')
     throw new InvalidArgumentError('codec must have encode and decode, as walEntryCodec or messagePackCodec() do');
   return prepareLog(directory, layout, {
@@ -357,5 +359,5 @@ export function prepareForWriting<E>(
 
 function atLeast(value: number | undefined, least: number, name: string): void {
   if (value !== undefined && !(Number.isSafeInteger(value) && value >= least))
-    throw new InvalidArgumentError(`${name} must be a whole number of bytes from ${least}, got ${String(value)}`);
+    throw new InvalidArgumentError(`${name} must be a whole number of bytes from ${least}, got ${shown(value)}`);
 }

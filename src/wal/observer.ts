@@ -1,6 +1,8 @@
 // What a log tells whoever looks on. Calls are synchronous and in the order in which things happened; an observer that
 // throws is reported as a process warning and harms nobody else.
 
+import { shown } from '../errors/shown.js';
+
 /** Callbacks of a writer and of maintenance, all optional. */
 export interface WalObserver {
   /** An entry was staged under this id; `bytes` is its frame. It is neither written nor durable yet. */
@@ -22,7 +24,7 @@ export function notify<T>(call: () => T): T | undefined {
   try {
     return call();
   } catch (error) {
-    process.emitWarning(`A WalObserver threw: ${String(error)}`, { code: 'CAIRN_OBSERVER' });
+    process.emitWarning(`A WalObserver threw: ${shown(error)}`, { code: 'CAIRN_OBSERVER' });
     return undefined;
   }
 }

@@ -6,6 +6,7 @@ import type { ByteReader } from '../bytes/byte-reader.js';
 import type { ByteWriter } from '../bytes/byte-writer.js';
 import type { Codec } from '../codec/index.js';
 import { DecodeError, EncodeError, FormatError } from '../errors/index.js';
+import { shown } from '../errors/shown.js';
 
 /** A document: its index segment, and its number in there from 0. */
 export type DocAddress = readonly [segmentId: number, docId: number];
@@ -79,7 +80,7 @@ export const walEntryCodec: Codec<WalEntry> = {
         return;
       default:
         throw new EncodeError(
-          `Field 'type' must be one of ${TYPES.join(', ')}, got ${String((entry as { type?: unknown } | null)?.type)}`,
+          `Field 'type' must be one of ${TYPES.join(', ')}, got ${shown((entry as { type?: unknown } | null)?.type)}`,
           { field: 'type' },
         );
     }
@@ -144,7 +145,7 @@ function lengthOf(values: unknown, field: string): number {
 }
 
 function badInteger(value: number, most: string, field: string): EncodeError | FormatError {
-  const message = `Field '${field}' must be an integer from 0 to ${most}, got ${Object.is(value, -0) ? '-0' : String(value)}`;
+  const message = `Field '${field}' must be an integer from 0 to ${most}, got ${shown(value)}`;
   // Too large is a limit of the format; anything else was never an integer of any format.
   return Number.isInteger(value) && value > 0
     ? new FormatError(message, { field })

@@ -34,11 +34,11 @@ export interface SegmentRange {
 
 export interface TruncateOptions {
   /** Asked before each removal: `onBeforeTruncate` may keep a segment, and with it all later ones. */
-  readonly observer?: WalObserver;
+  readonly observer?: WalObserver | undefined;
   /** Move segments to this folder of the same directory instead of removing them. Nothing in it is ever overwritten. */
-  readonly archive?: string;
+  readonly archive?: string | undefined;
   /** Only say what would be done. */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
 }
 
 /** Why a segment stays. */

@@ -46,13 +46,14 @@ class Account extends AggregateRoot<AccountState, AccountEvent> {
     state.owner = event.data.owner;
   }
 
+  // It may be said what `this` is.
   @Reduces('MoneyDeposited')
-  static deposited(state: AccountState, event: Of<AccountEvent, 'MoneyDeposited'>): void {
+  static deposited(this: typeof Account, state: AccountState, event: Of<AccountEvent, 'MoneyDeposited'>): void {
     state.balance += event.data.amount - this.fee;
   }
 
   @Upcasts('MoneyDeposited', 1)
-  static inCents(data: { euros: number }): { amount: number } {
+  static inCents(this: typeof Account, data: { euros: number }): { amount: number } {
     return { amount: data.euros * 100 };
   }
 

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { FsDirectory, MemoryDirectory, PoisonedError, StorageError, WalReader, WalWriter } from 'cairnlog';
 import { readBytes, readFully, writeBytesAtomically, writeFully, type FileHandle } from 'cairnlog/storage';
 import { FaultyDirectory } from 'cairnlog/testing';
+import { shown } from '#src/errors/shown.js';
 import { Child, endChildren } from '../support/child-process.js';
 import { Counted } from '../support/counted.js';
 import { rejects } from '../support/rejects.js';
@@ -150,7 +151,7 @@ describe('Counts that cannot be', () => {
         const file = handle(() => count);
         const error = await rejects(call(file, new Uint8Array(26), 7), StorageError);
         expect([error.path, error.offset]).to.deep.equal(['file', 7]);
-        expect(error.message).to.include(`reported ${String(count)} bytes for a ${what} of 26`);
+        expect(error.message).to.include(`reported ${shown(count)} bytes for a ${what} of 26`);
         expect(file.asked).to.deep.equal([26]);
       }
     });

@@ -137,6 +137,8 @@ describe('a projection', () => {
       () => defineProjection('p', { initial: {}, on: { Happened: 'no' as never } }),
       () => defineProjection('p', { initial: {}, on: undefined as never }),
       () => defineProjection('p', { initial: {}, on, filter: {} as never }),
+      () => defineProjection('p', { initial: {}, on: { Happened: (async () => undefined) as never } }),
+      () => defineProjection('p', { initial: {}, on, filter: (async () => true) as never }),
       () => defineProjection('p', undefined as never),
     ])
       throws(define, InvalidArgumentError);
@@ -356,14 +358,11 @@ describe('a projection', () => {
       expect(projection.state.count).to.equal(6);
     });
 
-    it('fails as well where the handler is async, the filter throws, or the state could not be stored', async () => {
+    it('fails as well where the handler returns a promise, the filter throws, or the state could not be stored', async () => {
       const async_ = defineProjection('async', {
         initial: { count: 0 },
         on: {
-          Happened: (async (state: { count: number }) => {
-            await Promise.resolve();
-            state.count++;
-          }) as never,
+          Happened: ((state: { count: number }) => Promise.resolve().then(() => void state.count++)) as never,
         },
       });
       const filter = defineProjection('filter', {
@@ -380,7 +379,7 @@ describe('a projection', () => {
       await open({ projections: [async_, filter, odd] });
       await addFacts(store, 1);
       expect(store.projection(odd).failure!.message).to.include("Field 'at' is an instance of Map");
-      expect(store.projection(async_).failure!.message).to.include('async');
+      expect(store.projection(async_).failure!.message).to.include('failed with: it is async: it returned a promise');
       expect(store.projection(filter).failure!.message).to.include('bad filter');
     });
   });

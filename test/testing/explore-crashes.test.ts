@@ -1,6 +1,7 @@
-import { fileEngine, memoryEngine, type Directory, type Engine, type EventLog } from 'cairnlog';
+import { fileEngine, InvalidArgumentError, memoryEngine, type Directory, type Engine, type EventLog } from 'cairnlog';
 import { exploreCrashes, type CrashReport } from 'cairnlog/testing';
 import { expect } from 'chai';
+import { rejects } from '../support/rejects.js';
 
 const open = (directory: Directory): Promise<Engine> => fileEngine(directory, { segmentBytes: 600 }).open();
 
@@ -30,6 +31,14 @@ describe('exploreCrashes', () => {
     expect(counts.kills).to.be.greaterThan(100);
     expect(counts.recoveriesCut).to.be.greaterThan(5);
     expect(counts.faults).to.be.greaterThan(100);
+  });
+
+  it('refuses numbers of steps and scripts that cannot be meant', async () => {
+    for (const bad of [-1, 1.5, NaN, 'a'] as number[]) {
+      const steps = await rejects(exploreCrashes(open, { steps: bad }), InvalidArgumentError);
+      expect(steps.message).to.match(/^steps must be a whole number from 0, got /);
+      await rejects(exploreCrashes(open, { longScripts: bad }), InvalidArgumentError);
+    }
   });
 
   it('nor at a weaker durability, of which a power cut may take more', async function () {

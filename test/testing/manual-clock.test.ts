@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { InvalidArgumentError, MemoryDirectory, memoryEngine, openStore, type StoredRecord } from 'cairnlog';
 import { countedIds, manualClock, seededRandom } from 'cairnlog/testing';
 import { imageOf, sameImage } from '../support/image.js';
-import { rejects } from '../support/rejects.js';
+import { rejects, throws } from '../support/rejects.js';
 
 const noted = [{ stream: 'notes-1', events: [{ type: 'Noted', data: { text: 'x' } }] }];
 
@@ -23,7 +23,13 @@ describe('a manual clock', () => {
     expect([called, clock.now()]).to.deep.equal([[], 1009]);
     await clock.advance(100);
     expect([called, clock.now(), clock.waiting()]).to.deep.equal([[1010, 1015, 1030], 1109, 0]);
-    await rejects(clock.advance(-1), InvalidArgumentError);
+    for (const bad of [-1, NaN, Infinity, '5']) await rejects(clock.advance(bad as number), InvalidArgumentError);
+    expect(clock.now()).to.equal(1109);
+  });
+
+  it('begins at a time', () => {
+    for (const start of ['x', NaN, Infinity, null])
+      expect(throws(() => manualClock({ start: start as number }), InvalidArgumentError).message).to.include('start');
   });
 
   it('is the time of records', async () => {

@@ -93,10 +93,10 @@ export class Cart extends AggregateRoot<CartState, CartEvent> {
     state.items = [];
   }
 
-  // The event may be left out, and a reducer may return whatever an arrow function would.
+  // The event may be left out, a reducer may return whatever an arrow function would, and say what `this` is.
   @Reduces('CartEmptied')
-  static reallyEmptied(state: CartState): number {
-    return (state.total = 0);
+  static reallyEmptied(this: typeof Cart, state: CartState): number {
+    return (state.total = this.initial.total);
   }
 
   // @ts-expect-error an upcaster is static

@@ -69,6 +69,15 @@ describe('Flush policy', () => {
     await wal.close();
   });
 
+  it('is refused if it is none, as every is that was not called, and nothing is made', async () => {
+    const directory = new MemoryDirectory();
+    for (const bad of [every, 'manual', 5, null, {}, { kind: 'each' }, { kind: 'every' }, { kind: 'interval' }]) {
+      const flushPolicy = bad as never;
+      await rejects(WalWriter.open(directory, { codec: textCodec, flushPolicy }), InvalidArgumentError);
+    }
+    expect(await directory.list('')).to.deep.equal([]);
+  });
+
   it('every(n) counts anew after a flush that was asked for', async () => {
     const { wal, flushedIds } = await open({ flushPolicy: every(3) });
     wal.append('1');

@@ -77,6 +77,18 @@ describe('WalReader replays', () => {
       }
   });
 
+  it('nothing in a mode that there is not', async () => {
+    const reader = readerOf(new MemoryDirectory());
+    for (const mode of ['best-effort', '', null, 5] as never[])
+      for (const call of [
+        () => reader.replay({ mode }),
+        () => reader.replayEach(() => undefined, { mode }),
+        () => reader.entryCount({ mode }),
+        () => collect(reader.entries({ mode })),
+      ])
+        expect((await rejects(call(), InvalidArgumentError)).message).to.include("must be 'strict' or 'bestEffort'");
+  });
+
   it('the same entries whichever way it is asked, over any segments and in both modes', () =>
     check(
       fc.asyncProperty(
