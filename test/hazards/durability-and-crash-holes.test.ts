@@ -452,8 +452,13 @@ describe('Durability and crash holes', () => {
         expect(failure, kind).to.be.instanceOf(PoisonedError);
         throws(() => wal.append('late'), PoisonedError);
         throws(() => wal.appendBatch(['late']), PoisonedError);
-        for (const call of [wal.appendDurable('late'), wal.flush(), wal.flushAndSync(), wal.drain()])
-          await rejects(call, PoisonedError);
+        for (const call of [
+          () => wal.appendDurable('late'),
+          () => wal.flush(),
+          () => wal.flushAndSync(),
+          () => wal.drain(),
+        ])
+          await rejects(call(), PoisonedError);
         // Told already: there is nothing new that close could say.
         await wal.close();
       } else {

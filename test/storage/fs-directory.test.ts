@@ -237,8 +237,8 @@ describe('FsDirectory and errors of the system', () => {
     expect((await rejects(directory.open('nothing', 'read'), NotFoundError)).path).to.equal('nothing');
     expect((await rejects(directory.remove('nothing'), NotFoundError)).path).to.equal('nothing');
     expect((await rejects(directory.open('here', 'create'), AlreadyExistsError)).path).to.equal('here');
-    for (const operation of [directory.remove('folder'), directory.rename('here', 'folder')])
-      expect((await rejects(operation, StorageError)).errno).to.match(/^(EISDIR|EPERM)$/);
+    for (const operation of [() => directory.remove('folder'), () => directory.rename('here', 'folder')])
+      expect((await rejects(operation(), StorageError)).errno).to.match(/^(EISDIR|EPERM)$/);
     const long = 'x'.repeat(300);
     expect((await rejects(directory.open(long, 'create'), StorageError)).errno).to.equal('ENAMETOOLONG');
     for (const root of ['', 'a\0b', 7 as never]) await rejects(FsDirectory.open(root), PathError);
